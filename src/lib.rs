@@ -1,1 +1,11 @@
+//! Segue answers one question for a music service: *what should this listener hear next?*
+//!
+//! One process holds the vector index, the neural models (ONNX Runtime) and the live session state, and runs every
+//! request through one staged pipeline inside its deadline. `ARCHITECTURE.md` is the map.
 
+pub mod config;
+pub mod domain;
+pub mod features;
+pub mod index;
+pub mod inference;
+pub mod pipeline;

@@ -1,1 +1,3 @@
-fn main(){}
+//! The `segue` binary: parses arguments and hands over.
+
+fn main() {}

@@ -1,0 +1,291 @@
+//! The sections of `segue.toml`. Ranges are checked by `check`, not by the types.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::domain::Knobs;
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The bundle to serve. Absent: must be given by flag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<PathBuf>,
+    /// HTTP.
+    pub server: ServerConfig,
+    /// Threads of the request path.
+    pub lanes: LaneConfig,
+    /// The vector index.
+    pub index: IndexConfig,
+    /// ONNX Runtime.
+    pub inference: InferenceConfig,
+    /// Quotas of the retrievers.
+    pub retrieval: RetrievalConfig,
+    /// Filters that are a matter of policy.
+    pub filters: FilterConfig,
+    /// How events are read as verdicts.
+    pub signals: SignalConfig,
+    /// Live state.
+    pub state: StateConfig,
+    /// Bounds of `POST /v1/events`.
+    pub events: EventsConfig,
+    /// Blend and re-ranking at start; changeable while it runs.
+    pub knobs: Knobs,
+    /// Logs.
+    pub log: LogConfig,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port. Default 127.0.0.1:8080; port 0 = any free port.
+    pub listen: SocketAddr,
+    /// Threads that parse and write HTTP. Default 0 = one a core, range 0..256.
+    pub workers: usize,
+    /// Largest body taken, bytes. Default 1 MiB, range 1 KiB..16 MiB.
+    pub body_limit_bytes: usize,
+    /// Time for one request from arrival to answer, ms. Default 200, range 1..60,000. A client can only shorten it.
+    pub budget_ms: u64,
+    /// Time that requests at work get on shutdown, s. Default 10, range 0..300.
+    pub drain_s: u64,
+    /// Most `exclude_track_ids`, `seed_*_ids` and own candidates of one request. Default 1,000, range 1..10,000.
+    pub max_list_len: usize,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            workers: 0,
+            body_limit_bytes: 1 << 20,
+            budget_ms: 200,
+            drain_s: 10,
+            max_list_len: 1_000,
+        }
+    }
+}
+
+/// `[lanes]`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LaneConfig {
+    /// Lanes. Default 0 = one a core, range 0..1,024.
+    pub count: usize,
+    /// Requests that may wait for a lane. Default 256, range 1..65,536.
+    pub queue_capacity: usize,
+}
+
+impl Default for LaneConfig {
+    fn default() -> Self {
+        Self { count: 0, queue_capacity: 256 }
+    }
+}
+
+/// Which index engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// By size: `exact` up to `index.exact_below` tracks, `hnsw` above.
+    Auto,
+    /// Scan of all vectors.
+    Exact,
+    /// `hnsw_rs` over the tracks.
+    Hnsw,
+}
+
+/// `[index]`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IndexConfig {
+    /// Engine. Default `auto`.
+    pub engine: Engine,
+    /// Size up to which `auto` scans. Default 100,000 tracks.
+    pub exact_below: usize,
+    /// Links a node at build (hnsw). Default 16, range 4..64.
+    pub connections: usize,
+    /// Width of the build's search (hnsw). Default 200, range 8..2,000.
+    pub ef_construction: usize,
+    /// Width of a query's search over k (hnsw): `ef = k * this`. Default 1.2, range 1..10.
+    pub ef_factor: f32,
+}
+
+impl Default for IndexConfig {
+    fn default() -> Self {
+        Self { engine: Engine::Auto, exact_below: 100_000, connections: 16, ef_construction: 200, ef_factor: 1.2 }
+    }
+}
+
+/// Where models run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    /// Any CPU.
+    Cpu,
+    /// An NVIDIA GPU, through ONNX Runtime's CUDA execution provider.
+    Cuda,
+}
+
+/// What to do when the configured device is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMissingDevice {
+    /// Refuse to start, saying what is missing.
+    Error,
+    /// Log it and run on the CPU.
+    Cpu,
+}
+
+/// `[inference]`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InferenceConfig {
+    /// ONNX Runtime's shared library. Absent: `ORT_DYLIB_PATH`, then beside the binary, then `.cache/onnxruntime`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library: Option<PathBuf>,
+    /// Device. Default `cpu`.
+    pub device: Device,
+    /// GPU number. Default 0.
+    pub device_id: i32,
+    /// When the device is not there. Default `error`.
+    pub on_missing_device: OnMissingDevice,
+}
+
+impl Default for InferenceConfig {
+    fn default() -> Self {
+        Self { library: None, device: Device::Cpu, device_id: 0, on_missing_device: OnMissingDevice::Error }
+    }
+}
+
+/// `[retrieval]`: candidates a source may propose, before merging. Range of each 0..10,000; 0 = off.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrievalConfig {
+    /// User vector against the index. Default 700.
+    pub two_tower: usize,
+    /// Most played, market then global. Default 150.
+    pub popular: usize,
+    /// Other tracks of the session's and the seeds' artists. Default 150.
+    pub session_artists: usize,
+    /// New releases near the listener's taste. Default 50.
+    pub fresh: usize,
+    /// Little-heard tracks near the listener's taste. Default 50.
+    pub exploration: usize,
+    /// How old a fresh track may be, days before the bundle's date. Default 30, range 1..3,650.
+    pub fresh_days: u32,
+}
+
+impl Default for RetrievalConfig {
+    fn default() -> Self {
+        Self { two_tower: 700, popular: 150, session_artists: 150, fresh: 50, exploration: 50, fresh_days: 30 }
+    }
+}
+
+/// `[filters]`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilterConfig {
+    /// Drop what was played in this session. Default true.
+    pub played_in_session: bool,
+    /// Drop what was served to this session before. Default true.
+    pub served_before: bool,
+}
+
+impl Default for FilterConfig {
+    fn default() -> Self {
+        Self { played_in_session: true, served_before: true }
+    }
+}
+
+/// `[signals]`: how a play is graded (`features::signals`).
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignalConfig {
+    /// A skip before this is a strong negative, ms played. Default 10,000, range 0..60,000.
+    pub early_skip_ms: u32,
+    /// A play longer than this is positive whatever ended it, ms. Default 30,000, range 1,000..600,000.
+    pub positive_ms: u32,
+    /// What an early skip's penalty is multiplied by at each later play. Default 0.85, range 0..1.
+    pub skip_decay: f32,
+    /// Part of an artist's penalty that a completed play of the artist takes back. Default 0.5, range 0..1.
+    pub forgive: f32,
+    /// Half-life of long-term affinities, days. Default 60, range 1..3,650.
+    pub affinity_half_life_days: f32,
+}
+
+impl Default for SignalConfig {
+    fn default() -> Self {
+        Self {
+            early_skip_ms: 10_000,
+            positive_ms: 30_000,
+            skip_decay: 0.85,
+            forgive: 0.5,
+            affinity_half_life_days: 60.0,
+        }
+    }
+}
+
+/// `[state]`: live sessions and profiles.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StateConfig {
+    /// A session with no event for this long is over, minutes. Default 30, range 1..1,440.
+    pub session_idle_min: u64,
+    /// Most live sessions held. Default 1,000,000.
+    pub max_sessions: u64,
+    /// Most profiles held. Default 5,000,000.
+    pub max_profiles: u64,
+    /// Event ids remembered against duplicates. Default 1,000,000.
+    pub duplicate_window: u64,
+}
+
+impl Default for StateConfig {
+    fn default() -> Self {
+        Self { session_idle_min: 30, max_sessions: 1_000_000, max_profiles: 5_000_000, duplicate_window: 1_000_000 }
+    }
+}
+
+/// `[events]`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsConfig {
+    /// Most events of one batch. Default 500, range 1..10,000.
+    pub max_batch: usize,
+    /// How far ahead of the server's clock an event may lie, s. Default 300, range 0..86,400.
+    pub max_future_s: u64,
+    /// How old an event may be, days. Default 30, range 1..3,650.
+    pub max_age_days: u64,
+}
+
+impl Default for EventsConfig {
+    fn default() -> Self {
+        Self { max_batch: 500, max_future_s: 300, max_age_days: 30 }
+    }
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// Format. Default `text`.
+    pub format: LogFormat,
+    /// `tracing` filter, e.g. `info` or `segue=debug`. Default `info`.
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".into() }
+    }
+}

@@ -1,0 +1,386 @@
+//! The catalogue: one row a track, in columns, with the look-ups that stages need.
+
+use std::collections::HashMap;
+
+use super::{AlbumIx, ArtistId, ArtistIx, GenreIx, MarketIx, RecordingIx, TrackId, TrackIx};
+
+/// One track as `tracks.parquet` holds it (`docs/formats.md`).
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[expect(missing_docs, reason = "every column is described once, in docs/formats.md")]
+pub struct Track {
+    pub track_id: TrackId,
+    pub title: String,
+    pub artist_id: ArtistId,
+    pub artist_name: String,
+    pub album_id: Option<String>,
+    pub recording_id: Option<String>,
+    pub genre: Option<String>,
+    pub release_day: Option<i32>,
+    pub duration_ms: Option<i32>,
+    pub explicit: bool,
+    pub tempo_bpm: Option<f32>,
+    pub energy: Option<f32>,
+    pub valence: Option<f32>,
+    pub danceability: Option<f32>,
+    pub acousticness: Option<f32>,
+    pub loudness_db: Option<f32>,
+    pub key: Option<i8>,
+    pub mode: Option<i8>,
+    pub markets: Option<Vec<String>>,
+    pub available_from_ms: Option<i64>,
+    pub available_until_ms: Option<i64>,
+}
+
+/// A set of markets as a bitmap over [`MarketIx`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarketSet([u64; 4]);
+
+impl MarketSet {
+    /// Every market, known or not.
+    pub const ALL: Self = Self([u64::MAX; 4]);
+    /// No market.
+    pub const NONE: Self = Self([0; 4]);
+
+    /// Adds a market.
+    pub fn insert(&mut self, market: MarketIx) {
+        self.0[market.at() / 64] |= 1 << (market.at() % 64);
+    }
+
+    /// Whether the market is in the set.
+    #[inline]
+    pub fn contains(self, market: MarketIx) -> bool {
+        self.0[market.at() / 64] >> (market.at() % 64) & 1 == 1
+    }
+}
+
+/// One artist.
+#[derive(Debug, Clone)]
+pub struct Artist {
+    /// Opaque id.
+    pub id: ArtistId,
+    /// Display name.
+    pub name: String,
+}
+
+/// Why rows are not a catalogue.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CatalogueError {
+    /// Two rows share a track id.
+    #[error("track_id {id:?} stands in rows {first} and {second}")]
+    DuplicateTrack {
+        /// The id.
+        id: TrackId,
+        /// First row.
+        first: usize,
+        /// Second row.
+        second: usize,
+    },
+    /// A number is NaN or infinite.
+    #[error("track {id:?}: {column} is not finite")]
+    NotFinite {
+        /// The track.
+        id: TrackId,
+        /// The column.
+        column: &'static str,
+    },
+    /// More distinct values than row indices can number.
+    #[error("more than {limit} distinct {what}")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// All tracks of a bundle in columns; row = [`TrackIx`]. Immutable once built.
+#[derive(Debug)]
+pub struct Catalogue {
+    tracks: Vec<Track>,
+    artist: Vec<ArtistIx>,
+    album: Vec<AlbumIx>,
+    recording: Vec<RecordingIx>,
+    genre: Vec<GenreIx>,
+    markets: Vec<MarketSet>,
+    artists: Vec<Artist>,
+    genres: Vec<String>,
+    market_codes: Vec<String>,
+    by_id: HashMap<TrackId, TrackIx>,
+    artist_by_id: HashMap<ArtistId, ArtistIx>,
+    artist_starts: Vec<u32>,
+    artist_tracks: Vec<TrackIx>,
+}
+
+impl Catalogue {
+    /// Builds the columns and look-ups. `O(n)` time and memory.
+    ///
+    /// # Errors
+    /// A duplicate track id, a non-finite number, or too many artists, genres (65,534) or markets (256).
+    pub fn new(tracks: Vec<Track>) -> Result<Self, CatalogueError> {
+        let mut by_id = HashMap::with_capacity(tracks.len());
+        let (mut artists, mut artist_by_id) = (Vec::new(), HashMap::new());
+        let mut albums = Interner::new("albums", u32::MAX as usize - 1);
+        let mut recordings = Interner::new("recordings", u32::MAX as usize - 1);
+        let mut genres = Interner::new("genres", usize::from(u16::MAX) - 1);
+        let mut codes = Interner::new("markets", 256);
+        let n = tracks.len();
+        let (mut artist, mut album, mut recording, mut genre, mut markets) = (
+            Vec::with_capacity(n),
+            Vec::with_capacity(n),
+            Vec::with_capacity(n),
+            Vec::with_capacity(n),
+            Vec::with_capacity(n),
+        );
+        for (row, track) in tracks.iter().enumerate() {
+            check_finite(track)?;
+            if let Some(first) = by_id.insert(track.track_id.clone(), TrackIx(row as u32)) {
+                return Err(CatalogueError::DuplicateTrack {
+                    id: track.track_id.clone(),
+                    first: first.at(),
+                    second: row,
+                });
+            }
+            artist.push(*artist_by_id.entry(track.artist_id.clone()).or_insert_with(|| {
+                artists.push(Artist { id: track.artist_id.clone(), name: track.artist_name.clone() });
+                ArtistIx(artists.len() as u32 - 1)
+            }));
+            album.push(match &track.album_id {
+                Some(name) => AlbumIx(albums.intern(name)? as u32),
+                None => AlbumIx::NONE,
+            });
+            let own = format!("\u{0}{row}");
+            recording.push(RecordingIx(recordings.intern(track.recording_id.as_deref().unwrap_or(&own))? as u32));
+            genre.push(match &track.genre {
+                Some(name) => GenreIx(genres.intern(name)? as u16),
+                None => GenreIx::NONE,
+            });
+            markets.push(match &track.markets {
+                None => MarketSet::ALL,
+                Some(list) => {
+                    let mut set = MarketSet::NONE;
+                    for code in list {
+                        set.insert(MarketIx(codes.intern(code)? as u8));
+                    }
+                    set
+                }
+            });
+        }
+        let (artist_starts, artist_tracks) = group_by_artist(&artist, artists.len());
+        Ok(Self {
+            tracks,
+            artist,
+            album,
+            recording,
+            genre,
+            markets,
+            artists,
+            genres: genres.names,
+            market_codes: codes.names,
+            by_id,
+            artist_by_id,
+            artist_starts,
+            artist_tracks,
+        })
+    }
+
+    /// Number of tracks.
+    pub fn len(&self) -> usize {
+        self.tracks.len()
+    }
+
+    /// Whether there is no track.
+    pub fn is_empty(&self) -> bool {
+        self.tracks.is_empty()
+    }
+
+    /// The full row of a track.
+    pub fn track(&self, track: TrackIx) -> &Track {
+        &self.tracks[track.at()]
+    }
+
+    /// All rows.
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// The row of an id.
+    pub fn find(&self, id: &str) -> Option<TrackIx> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The artist of a track.
+    #[inline]
+    pub fn artist_of(&self, track: TrackIx) -> ArtistIx {
+        self.artist[track.at()]
+    }
+
+    /// The album of a track, or [`AlbumIx::NONE`].
+    #[inline]
+    pub fn album_of(&self, track: TrackIx) -> AlbumIx {
+        self.album[track.at()]
+    }
+
+    /// The recording of a track; a track without a known recording is its own.
+    #[inline]
+    pub fn recording_of(&self, track: TrackIx) -> RecordingIx {
+        self.recording[track.at()]
+    }
+
+    /// The genre of a track, or [`GenreIx::NONE`].
+    #[inline]
+    pub fn genre_of(&self, track: TrackIx) -> GenreIx {
+        self.genre[track.at()]
+    }
+
+    /// Where a track may be played.
+    #[inline]
+    pub fn markets_of(&self, track: TrackIx) -> MarketSet {
+        self.markets[track.at()]
+    }
+
+    /// The tracks of an artist, in row order.
+    pub fn tracks_of(&self, artist: ArtistIx) -> &[TrackIx] {
+        &self.artist_tracks[self.artist_starts[artist.at()] as usize..self.artist_starts[artist.at() + 1] as usize]
+    }
+
+    /// Id and name of an artist.
+    pub fn artist(&self, artist: ArtistIx) -> &Artist {
+        &self.artists[artist.at()]
+    }
+
+    /// The row of an artist id.
+    pub fn find_artist(&self, id: &str) -> Option<ArtistIx> {
+        self.artist_by_id.get(id).copied()
+    }
+
+    /// Number of artists.
+    pub fn artist_count(&self) -> usize {
+        self.artists.len()
+    }
+
+    /// Genre names; position = [`GenreIx`].
+    pub fn genres(&self) -> &[String] {
+        &self.genres
+    }
+
+    /// Market codes that some track's licence names; position = [`MarketIx`].
+    pub fn markets(&self) -> &[String] {
+        &self.market_codes
+    }
+
+    /// The row of a market code. A code no licence names has none: only tracks licensed everywhere play there.
+    pub fn find_market(&self, code: &str) -> Option<MarketIx> {
+        self.market_codes.iter().position(|c| c == code).map(|at| MarketIx(at as u8))
+    }
+}
+
+/// Numbers distinct strings in order of appearance.
+struct Interner {
+    what: &'static str,
+    limit: usize,
+    names: Vec<String>,
+    rows: HashMap<String, usize>,
+}
+
+impl Interner {
+    fn new(what: &'static str, limit: usize) -> Self {
+        Self { what, limit, names: Vec::new(), rows: HashMap::new() }
+    }
+
+    fn intern(&mut self, name: &str) -> Result<usize, CatalogueError> {
+        if let Some(row) = self.rows.get(name) {
+            return Ok(*row);
+        }
+        let row = self.names.len();
+        if row >= self.limit {
+            return Err(CatalogueError::TooMany { what: self.what, limit: self.limit });
+        }
+        self.names.push(name.to_owned());
+        self.rows.insert(name.to_owned(), row);
+        Ok(row)
+    }
+}
+
+fn check_finite(track: &Track) -> Result<(), CatalogueError> {
+    let columns = [
+        ("tempo_bpm", track.tempo_bpm),
+        ("energy", track.energy),
+        ("valence", track.valence),
+        ("danceability", track.danceability),
+        ("acousticness", track.acousticness),
+        ("loudness_db", track.loudness_db),
+    ];
+    match columns.iter().find(|(_, value)| value.is_some_and(|v| !v.is_finite())) {
+        Some((column, _)) => Err(CatalogueError::NotFinite { id: track.track_id.clone(), column }),
+        None => Ok(()),
+    }
+}
+
+/// Counting sort of tracks by artist: starts `[artists + 1]` and the tracks in artist order.
+fn group_by_artist(artist: &[ArtistIx], artists: usize) -> (Vec<u32>, Vec<TrackIx>) {
+    let mut starts = vec![0u32; artists + 1];
+    artist.iter().for_each(|a| starts[a.at() + 1] += 1);
+    for at in 0..artists {
+        starts[at + 1] += starts[at];
+    }
+    let mut next = starts.clone();
+    let mut tracks = vec![TrackIx(0); artist.len()];
+    for (row, a) in artist.iter().enumerate() {
+        tracks[next[a.at()] as usize] = TrackIx(row as u32);
+        next[a.at()] += 1;
+    }
+    (starts, tracks)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A track with nothing but ids.
+    pub(crate) fn bare(id: &str, artist: &str) -> Track {
+        Track {
+            track_id: TrackId::new(id).unwrap(),
+            title: format!("Song {id}"),
+            artist_id: ArtistId::new(artist).unwrap(),
+            artist_name: format!("Artist {artist}"),
+            album_id: None,
+            recording_id: None,
+            genre: None,
+            release_day: None,
+            duration_ms: Some(200_000),
+            explicit: false,
+            tempo_bpm: None,
+            energy: None,
+            valence: None,
+            danceability: None,
+            acousticness: None,
+            loudness_db: None,
+            key: None,
+            mode: None,
+            markets: None,
+            available_from_ms: None,
+            available_until_ms: None,
+        }
+    }
+
+    #[test]
+    fn groups_and_looks_up() {
+        let mut rows = vec![bare("t0", "a"), bare("t1", "b"), bare("t2", "a")];
+        rows[2].markets = Some(vec!["SE".into()]);
+        let catalogue = Catalogue::new(rows).unwrap();
+        assert_eq!(catalogue.tracks_of(catalogue.find_artist("a").unwrap()), [TrackIx(0), TrackIx(2)]);
+        let se = catalogue.find_market("SE").unwrap();
+        assert!(catalogue.markets_of(TrackIx(2)).contains(se) && catalogue.markets_of(TrackIx(0)).contains(se));
+        assert_ne!(catalogue.recording_of(TrackIx(0)), catalogue.recording_of(TrackIx(1)));
+        assert!(catalogue.find("t9").is_none());
+    }
+
+    #[test]
+    fn refuses_duplicates_and_nan() {
+        let twice = Catalogue::new(vec![bare("t0", "a"), bare("t0", "b")]);
+        assert!(matches!(twice, Err(CatalogueError::DuplicateTrack { first: 0, second: 1, .. })));
+        let mut nan = bare("t0", "a");
+        nan.energy = Some(f32::NAN);
+        assert!(matches!(Catalogue::new(vec![nan]), Err(CatalogueError::NotFinite { column: "energy", .. })));
+    }
+}

@@ -1,0 +1,37 @@
+//! What may be turned while the server runs.
+
+/// Weights of the blend `score = complete * P(play > 30 s) - skip * P(early skip) + like * P(like)`.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlendWeights {
+    /// Weight of the probability of a play longer than 30 s. Default 1, range 0..10.
+    pub complete: f32,
+    /// Weight of the probability of an early skip, subtracted. Default 0.6, range 0..10.
+    pub skip: f32,
+    /// Weight of the probability of a like. Default 0.3, range 0..10.
+    pub like: f32,
+}
+
+impl Default for BlendWeights {
+    fn default() -> Self {
+        Self { complete: 1.0, skip: 0.6, like: 0.3 }
+    }
+}
+
+/// Everything that re-ranking reads per request and an operator may change at run time.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Knobs {
+    /// Weights of the task probabilities.
+    pub blend: BlendWeights,
+    /// Strength of the popularity penalty at `discovery` = 1. Default 0.3, range 0..5. At `discovery` = 0 there is none.
+    pub popularity_penalty: f32,
+    /// At most one track of an artist in any `artist_window` consecutive places. Default 4, range 1..50; 1 = off.
+    pub artist_window: usize,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self { blend: BlendWeights::default(), popularity_penalty: 0.3, artist_window: 4 }
+    }
+}

@@ -1,0 +1,41 @@
+//! Pure data: what a track, a listener, a candidate and a served list are. No I/O, no clocks, no product policy.
+
+mod candidate_set;
+mod catalogue;
+mod context;
+mod event;
+mod ids;
+mod knobs;
+mod listener;
+mod popularity;
+mod request;
+mod rung;
+mod served;
+mod vectors;
+
+pub use candidate_set::{CandidateSet, Retrieved, Source, TaskScores};
+pub use catalogue::{Artist, Catalogue, CatalogueError, MarketSet, Track};
+pub use context::{Intent, RequestContext};
+pub use event::{Device, EndReason, Event, EventType, StartReason};
+pub use ids::{
+    AlbumIx, ArtistId, ArtistIx, EventId, GenreIx, IdError, MAX_ID_BYTES, MarketIx, RecommendationId, RecordingIx,
+    SessionId, TrackId, TrackIx, UserId,
+};
+pub use knobs::{BlendWeights, Knobs};
+pub use listener::{Affinity, Play, SESSION_WINDOW, SessionState, TrackHistory, UserProfile};
+pub use popularity::{GLOBAL_TOP_LEN, MarketPopularity, Popularity, TOP_LEN};
+pub use request::{ExplainLevel, Request, Target};
+pub use rung::{Degradation, Rung};
+pub use served::{Answer, PoolCounts, Reason, RemovalReason, ServedTrack};
+pub use vectors::{ItemVectors, UnitVector, VectorError};
+
+/// Orders scores from best to worst: higher first, non-finite last. The one place where scores are compared.
+#[inline]
+pub fn by_score(a: f32, b: f32) -> std::cmp::Ordering {
+    match (a.is_finite(), b.is_finite()) {
+        (true, true) => b.total_cmp(&a),
+        (true, false) => std::cmp::Ordering::Less,
+        (false, true) => std::cmp::Ordering::Greater,
+        (false, false) => std::cmp::Ordering::Equal,
+    }
+}

@@ -1,0 +1,74 @@
+//! A request, validated and resolved against the loaded bundle.
+
+use super::{ArtistIx, Device, MarketIx, SessionId, TrackIx, UserId};
+
+/// How much the answer explains itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExplainLevel {
+    /// Tracks only.
+    #[default]
+    None,
+    /// Reasons per track.
+    Reasons,
+    /// Reasons and the report of every stage.
+    Trace,
+}
+
+/// A sound the listener asks for; absent parts do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Target {
+    /// Beats per minute.
+    pub tempo: Option<f32>,
+    /// 0..1.
+    pub energy: Option<f32>,
+    /// 0..1.
+    pub valence: Option<f32>,
+}
+
+/// What `POST /v1/next-tracks` asks, after validation: numbers in range, ids resolved (unknown ones dropped and counted).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Who asks.
+    pub user_id: UserId,
+    /// In which session; absent: no live session features.
+    pub session_id: Option<SessionId>,
+    /// Tracks wanted, 1..=100.
+    pub limit: usize,
+    /// Where the list is shown, e.g. `radio`; a label for logs, never for metrics.
+    pub surface: Option<String>,
+    /// What sounds now.
+    pub current_track: Option<TrackIx>,
+    /// Tracks to start from.
+    pub seed_tracks: Vec<TrackIx>,
+    /// Artists to start from.
+    pub seed_artists: Vec<ArtistIx>,
+    /// Tracks not to serve, sorted.
+    pub exclude: Vec<TrackIx>,
+    /// Market code as given, for popularity.
+    pub market: Option<String>,
+    /// Its row, where a licence names it.
+    pub market_ix: Option<MarketIx>,
+    /// Whether explicit tracks may be served.
+    pub allow_explicit: bool,
+    /// 0 = familiar, 1 = mostly unheard artists.
+    pub discovery: f32,
+    /// 0 = rank order, 1 = as diverse as the pool allows.
+    pub diversity: f32,
+    /// A sound to aim at.
+    pub target: Target,
+    /// On what.
+    pub device: Device,
+    /// The listener's hour, 0..23; absent: UTC.
+    pub local_hour: Option<u8>,
+    /// How much to explain.
+    pub explain: ExplainLevel,
+    /// Seed of all randomness; drawn from the clock and logged when absent.
+    pub seed: u64,
+    /// When the request came, Unix ms: the `now` of every feature.
+    pub now_ms: i64,
+    /// Ids in the request that the bundle does not know.
+    pub unknown_ids: u32,
+    /// The caller's own candidates (`POST /v1/rank`): retrieval is replaced by this list.
+    pub candidates: Option<Vec<TrackIx>>,
+}

@@ -1,0 +1,139 @@
+//! Vectors of the shared embedding space.
+
+/// Why a slice is not a vector of the space.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum VectorError {
+    /// The length differs from the space's dimension.
+    #[error("dimension {got}, expected {expected}")]
+    Dimension {
+        /// What came.
+        got: usize,
+        /// What the space has.
+        expected: usize,
+    },
+    /// A component is NaN or infinite.
+    #[error("component {0} is not finite")]
+    NotFinite(usize),
+    /// The norm is zero or so small that the direction means nothing.
+    #[error("norm {0} is too small to have a direction")]
+    Zero(f32),
+    /// The norm is not 1 (only from [`ItemVectors::from_raw`], which does not repair).
+    #[error("row {row} has norm {norm}, expected 1")]
+    NotUnit {
+        /// Row of the matrix.
+        row: usize,
+        /// Its norm.
+        norm: f32,
+    },
+}
+
+/// A finite vector of length 1: the only way into an index. Panics in index libraries on NaN or long vectors end here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitVector(Vec<f32>);
+
+impl UnitVector {
+    /// Checks `values` against the space's dimension and scales them to length 1. `O(dim)`, reuses the allocation.
+    pub fn new(mut values: Vec<f32>, dim: usize) -> Result<Self, VectorError> {
+        normalise(&mut values, dim)?;
+        Ok(Self(values))
+    }
+
+    /// The components, `[dim]`.
+    pub fn as_slice(&self) -> &[f32] {
+        &self.0
+    }
+
+    /// Copies `values` in place of these ones, with the checks of [`UnitVector::new`] and no allocation.
+    /// On error the old value stays.
+    pub fn set(&mut self, values: &[f32]) -> Result<(), VectorError> {
+        check(values, self.0.len())?;
+        self.0.copy_from_slice(values);
+        let dim = self.0.len();
+        normalise(&mut self.0, dim)
+    }
+}
+
+fn check(values: &[f32], dim: usize) -> Result<f32, VectorError> {
+    if values.len() != dim {
+        return Err(VectorError::Dimension { got: values.len(), expected: dim });
+    }
+    if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+        return Err(VectorError::NotFinite(at));
+    }
+    let norm = (values.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>()).sqrt() as f32;
+    if norm < 1e-6 || !norm.is_finite() { Err(VectorError::Zero(norm)) } else { Ok(norm) }
+}
+
+fn normalise(values: &mut [f32], dim: usize) -> Result<(), VectorError> {
+    let norm = check(values, dim)?;
+    if (norm - 1.0).abs() > 1e-6 {
+        values.iter_mut().for_each(|v| *v /= norm);
+    }
+    Ok(())
+}
+
+/// The item vectors of a bundle, row-major `[rows, dim]`, every row of length 1; row = [`crate::domain::TrackIx`].
+#[derive(Debug, Clone)]
+pub struct ItemVectors {
+    dim: usize,
+    data: Vec<f32>,
+}
+
+impl ItemVectors {
+    /// Wraps a row-major matrix; every row must be finite and of length 1 within 1e-3.
+    pub fn from_raw(data: Vec<f32>, dim: usize) -> Result<Self, VectorError> {
+        if dim == 0 || !data.len().is_multiple_of(dim) {
+            return Err(VectorError::Dimension { got: data.len(), expected: dim });
+        }
+        for (row, values) in data.chunks_exact(dim).enumerate() {
+            let norm = check(values, dim)?;
+            if (norm - 1.0).abs() > 1e-3 {
+                return Err(VectorError::NotUnit { row, norm });
+            }
+        }
+        Ok(Self { dim, data })
+    }
+
+    /// Dimension of the space.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Number of vectors.
+    pub fn len(&self) -> usize {
+        self.data.len() / self.dim
+    }
+
+    /// Whether there is no vector.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    /// The vector of one row. Panics if the row is out of range; rows come from the same bundle.
+    #[inline]
+    pub fn row(&self, row: usize) -> &[f32] {
+        &self.data[row * self.dim..(row + 1) * self.dim]
+    }
+
+    /// The whole matrix, row-major.
+    pub fn as_slice(&self) -> &[f32] {
+        &self.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unit_vector_is_the_only_way_in() {
+        assert!(matches!(UnitVector::new(vec![1.0], 2), Err(VectorError::Dimension { .. })));
+        assert_eq!(UnitVector::new(vec![1.0, f32::NAN], 2), Err(VectorError::NotFinite(1)));
+        assert_eq!(UnitVector::new(vec![0.0, 0.0], 2), Err(VectorError::Zero(0.0)));
+        assert_eq!(UnitVector::new(vec![3.0, 4.0], 2).unwrap().as_slice(), [0.6, 0.8]);
+        let mut kept = UnitVector::new(vec![3.0, 4.0], 2).unwrap();
+        assert!(kept.set(&[f32::INFINITY, 0.0]).is_err());
+        assert_eq!(kept.as_slice(), [0.6, 0.8]);
+        assert!(ItemVectors::from_raw(vec![1.0, 1.0], 2).is_err());
+    }
+}

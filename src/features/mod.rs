@@ -1,0 +1,3 @@
+//! Features: the one definition for serving, logging and training.
+
+pub mod schema;

@@ -1,0 +1,66 @@
+//! Nearest neighbours over the item vectors, behind one trait.
+
+use crate::domain::{Retrieved, UnitVector};
+use crate::pipeline::Deadline;
+
+/// Finds the items whose vectors are most similar to a query.
+///
+/// A value belongs to one lane: it may keep scratch memory. Shared, immutable parts sit behind an `Arc` inside.
+pub trait VectorIndex: Send {
+    /// Engine name: `exact` or `hnsw`.
+    fn engine(&self) -> &'static str;
+
+    /// Number of indexed vectors.
+    fn len(&self) -> usize;
+
+    /// Whether nothing is indexed.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends the `k` most similar items to `out` (handed over empty), best first, ties by row; `score` = dot product in
+    /// -1..1. Fewer than `k` only when fewer are indexed, when the deadline passed (best so far), or for approximate
+    /// engines when the walk ended early.
+    ///
+    /// # Errors
+    /// A query of the wrong dimension, or a fault of the engine (its panics are contained).
+    fn search(
+        &mut self,
+        query: &UnitVector,
+        k: usize,
+        deadline: &Deadline,
+        out: &mut Vec<Retrieved>,
+    ) -> Result<(), IndexError>;
+}
+
+/// Why a search or a build gave nothing.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum IndexError {
+    /// Query and index differ in dimension.
+    #[error("query of dimension {got}, index of dimension {expected}")]
+    Dimension {
+        /// The query's.
+        got: usize,
+        /// The index's.
+        expected: usize,
+    },
+    /// A parameter is out of range.
+    #[error("{0}")]
+    Parameter(String),
+    /// The engine failed or panicked.
+    #[error("engine {engine}: {message}")]
+    Engine {
+        /// Which.
+        engine: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// A file could not be read or written, or does not match.
+    #[error("{file}: {message}")]
+    File {
+        /// Which.
+        file: String,
+        /// What is wrong.
+        message: String,
+    },
+}

@@ -1,0 +1,19 @@
+//! The framework: a deadline, six stage traits, a failure policy given where a stage is wired, a runner that checks the
+//! contracts, and one report a stage. It knows no model, no index and no protocol.
+
+mod deadline;
+mod ladder;
+mod lanes;
+mod report;
+mod runner;
+mod stage;
+mod track_set;
+
+pub use deadline::Deadline;
+pub use lanes::{Lanes, Refused};
+pub use report::{Outcome, StageKind, StageReport};
+pub use runner::{Pipeline, PipelineBuilder, Width};
+pub use stage::{
+    CandidateFilter, ContextPatch, ContextSource, Observer, OnFailure, Ranker, Reranker, Retriever, StageError,
+};
+pub use track_set::TrackSet;

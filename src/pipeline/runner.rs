@@ -1,0 +1,484 @@
+//! The runner: context, retrieve, filter, rank, re-rank, observe; and down the ladder when that gives nothing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::ladder::Ladder;
+use super::{
+    CandidateFilter, ContextPatch, ContextSource, Deadline, Observer, OnFailure, Outcome, Ranker, Reranker, Retriever,
+    StageError, StageKind, StageReport, TrackSet,
+};
+use crate::domain::{
+    Answer, CandidateSet, Degradation, Knobs, PoolCounts, RecommendationId, Request, RequestContext, Retrieved, Rung,
+    ServedTrack, Source, TaskScores, by_score,
+};
+
+/// How wide the funnel is: shrinks under load before anything is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Width {
+    /// Every quota as configured.
+    Full,
+    /// Half of it.
+    Half,
+    /// A quarter of it.
+    Quarter,
+}
+
+impl Width {
+    fn of(self, quota: usize) -> usize {
+        match self {
+            Self::Full => quota,
+            Self::Half => quota.div_ceil(2),
+            Self::Quarter => quota.div_ceil(4),
+        }
+    }
+}
+
+struct RetrieverSlot {
+    stage: Box<dyn Retriever>,
+    quota: usize,
+    on_failure: OnFailure,
+}
+
+/// Wires stages; the order of calls is the order of execution.
+#[derive(Default)]
+pub struct PipelineBuilder {
+    contexts: Vec<(Box<dyn ContextSource>, OnFailure)>,
+    retrievers: Vec<RetrieverSlot>,
+    filters: Vec<Box<dyn CandidateFilter>>,
+    ranker: Option<Box<dyn Ranker>>,
+    rerankers: Vec<(Box<dyn Reranker>, OnFailure)>,
+    observers: Vec<Box<dyn Observer>>,
+    ladder: Ladder,
+}
+
+impl PipelineBuilder {
+    /// Adds a context source.
+    pub fn context(mut self, stage: impl ContextSource + 'static, on_failure: OnFailure) -> Self {
+        self.contexts.push((Box::new(stage), on_failure));
+        self
+    }
+
+    /// Adds a retriever with its quota, in candidates.
+    pub fn retriever(mut self, stage: impl Retriever + 'static, quota: usize, on_failure: OnFailure) -> Self {
+        self.retrievers.push(RetrieverSlot { stage: Box::new(stage), quota, on_failure });
+        self
+    }
+
+    /// Adds a filter.
+    pub fn filter(mut self, stage: impl CandidateFilter + 'static) -> Self {
+        self.filters.push(Box::new(stage));
+        self
+    }
+
+    /// Sets the ranker. Without one, or when it fails, retrieval order stands: rung `retrieval_order`.
+    pub fn ranker(mut self, stage: impl Ranker + 'static) -> Self {
+        self.ranker = Some(Box::new(stage));
+        self
+    }
+
+    /// Adds a re-ranker.
+    pub fn reranker(mut self, stage: impl Reranker + 'static, on_failure: OnFailure) -> Self {
+        self.rerankers.push((Box::new(stage), on_failure));
+        self
+    }
+
+    /// Adds an observer.
+    pub fn observer(mut self, stage: impl Observer + 'static) -> Self {
+        self.observers.push(Box::new(stage));
+        self
+    }
+
+    /// Adds a rung below the funnel, best first.
+    pub fn rung(mut self, rung: Rung, list: impl Retriever + 'static) -> Self {
+        self.ladder.push(rung, Box::new(list));
+        self
+    }
+
+    /// The names of all stages in order of execution: what the wiring snapshot test compares.
+    pub fn wiring(&mut self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        names.extend(self.contexts.iter().map(|(s, f)| format!("context {} {f:?}", s.name())));
+        names.extend(
+            self.retrievers.iter().map(|r| format!("retrieve {} {} {:?}", r.stage.name(), r.quota, r.on_failure)),
+        );
+        names.extend(self.filters.iter().map(|s| format!("filter {}", s.reason().as_str())));
+        names.extend(self.ranker.iter().map(|s| format!("rank {}", s.name())));
+        names.extend(self.rerankers.iter().map(|(s, f)| format!("rerank {} {f:?}", s.name())));
+        names.extend(self.observers.iter().map(|s| format!("observe {}", s.name())));
+        names.extend(self.ladder.from(Rung::Full).map(|(r, s)| format!("rung {} {}", r.as_str(), s.name())));
+        names
+    }
+
+    /// The pipeline of one lane.
+    pub fn build(self) -> Pipeline {
+        Pipeline { stages: self, scratch: Scratch::default() }
+    }
+}
+
+/// Buffers reused from request to request.
+#[derive(Default)]
+struct Scratch {
+    candidates: CandidateSet,
+    hits: Vec<Retrieved>,
+    seen: TrackSet,
+    removed: Vec<bool>,
+    scores: TaskScores,
+    list_scores: Vec<f32>,
+    propensity: Vec<Option<f32>>,
+    order: Vec<u32>,
+}
+
+/// All stages of one lane and their buffers.
+pub struct Pipeline {
+    stages: PipelineBuilder,
+    scratch: Scratch,
+}
+
+/// What one execution has gathered so far.
+struct Run<'a> {
+    deadline: &'a Deadline,
+    reports: Vec<StageReport>,
+    degraded: Vec<Degradation>,
+    pool: PoolCounts,
+}
+
+impl Run<'_> {
+    /// Runs one stage: times it, contains its panic, reports it and names it as degraded when it failed.
+    fn stage<T>(
+        &mut self,
+        name: &'static str,
+        kind: StageKind,
+        candidates_in: usize,
+        work: impl FnOnce(&Deadline) -> Result<(T, usize), StageError>,
+    ) -> Result<T, StageError> {
+        let start = Instant::now();
+        let result = if self.deadline.passed() && kind != StageKind::Fallback {
+            Err(StageError::Late)
+        } else {
+            catch_unwind(AssertUnwindSafe(|| work(self.deadline)))
+                .unwrap_or_else(|panic| Err(StageError::Failed(format!("panicked: {}", panic_text(&*panic)))))
+        };
+        let mut report = StageReport {
+            stage: name,
+            kind,
+            micros: start.elapsed().as_micros() as u64,
+            candidates_in,
+            candidates_out: candidates_in,
+            outcome: Outcome::Ok,
+            detail: None,
+        };
+        let result = match result {
+            Ok((value, candidates_out)) => {
+                report.candidates_out = candidates_out;
+                Ok(value)
+            }
+            Err(error) => {
+                report.outcome = error.outcome();
+                report.detail = Some(error.to_string());
+                self.degraded.push(Degradation { stage: name, reason: report.outcome.as_str() });
+                Err(error)
+            }
+        };
+        self.reports.push(report);
+        result
+    }
+}
+
+impl Pipeline {
+    /// Answers one request. Never fails and never panics: the worst answer is the last rung, or an empty list when hard
+    /// filters leave nothing of it.
+    pub fn execute(&mut self, request: Arc<Request>, knobs: Knobs, deadline: &Deadline, width: Width) -> Answer {
+        let mut run =
+            Run { deadline, reports: Vec::with_capacity(32), degraded: Vec::new(), pool: PoolCounts::default() };
+        let mut context = RequestContext::new(request, knobs);
+        let rung =
+            self.funnel(&mut context, &mut run, width).unwrap_or_else(|from| self.descend(&context, &mut run, from));
+        self.finish(context, run, rung)
+    }
+
+    /// Fills the context only: evaluation and tools that need the user vector without a list.
+    pub fn context(&mut self, request: Arc<Request>, knobs: Knobs, deadline: &Deadline) -> RequestContext {
+        let mut run = Run { deadline, reports: Vec::new(), degraded: Vec::new(), pool: PoolCounts::default() };
+        let mut context = RequestContext::new(request, knobs);
+        // A rung policy means nothing here: what could be filled is filled.
+        let _ = self.fill_context(&mut context, &mut run);
+        context
+    }
+
+    /// The funnel. `Err(rung)`: it gave nothing, go down from that rung.
+    fn funnel(&mut self, context: &mut RequestContext, run: &mut Run<'_>, width: Width) -> Result<Rung, Rung> {
+        self.fill_context(context, run)?;
+        self.retrieve(context, run, width)?;
+        run.pool.retrieved = self.scratch.candidates.len();
+        self.filter(context, run);
+        run.pool.after_filters = self.scratch.candidates.len();
+        if self.scratch.candidates.is_empty() {
+            run.degraded.push(Degradation { stage: "filter", reason: "empty" });
+            return Err(Rung::UserTop);
+        }
+        let ranked = self.rank(context, run);
+        self.rerank(context, run);
+        Ok(match (ranked, width) {
+            (false, _) => Rung::RetrievalOrder,
+            (true, Width::Full) => Rung::Full,
+            (true, Width::Half | Width::Quarter) => Rung::Reduced,
+        })
+    }
+
+    fn fill_context(&mut self, context: &mut RequestContext, run: &mut Run<'_>) -> Result<(), Rung> {
+        for (stage, on_failure) in &mut self.stages.contexts {
+            let patch = run.stage(stage.name(), StageKind::Context, 0, |d| stage.load(context, d).map(|p| (p, 0)));
+            match (patch, *on_failure) {
+                (Ok(ContextPatch::Session(session)), _) => context.session = session,
+                (Ok(ContextPatch::Profile(profile)), _) => context.profile = profile,
+                (Ok(ContextPatch::User { vector, features }), _) => {
+                    context.user_vector = Some(vector);
+                    context.user_features = features;
+                }
+                (Ok(ContextPatch::Intent(intent)), _) => context.intent = intent,
+                (Err(_), OnFailure::Skip) => {}
+                (Err(_), OnFailure::Rung(rung)) => return Err(rung),
+            }
+        }
+        Ok(())
+    }
+
+    fn retrieve(&mut self, context: &RequestContext, run: &mut Run<'_>, width: Width) -> Result<(), Rung> {
+        let Scratch { candidates, hits, seen, .. } = &mut self.scratch;
+        candidates.clear();
+        seen.clear();
+        if let Some(own) = &context.request.candidates {
+            for track in own.iter().filter(|t| seen.insert(**t)) {
+                candidates.push(Retrieved { track: *track, score: 0.0 }, Source::Caller);
+            }
+            return Ok(());
+        }
+        for slot in &mut self.stages.retrievers {
+            let (stage, quota) = (&mut slot.stage, width.of(slot.quota));
+            let before = candidates.len();
+            let done = run.stage(stage.name(), StageKind::Retrieve, before, |deadline| {
+                hits.clear();
+                stage.retrieve(context, quota, deadline, hits)?;
+                check_hits(hits, quota)?;
+                for hit in hits.iter().filter(|hit| seen.insert(hit.track)) {
+                    candidates.push(*hit, stage.source());
+                }
+                Ok(((), candidates.len()))
+            });
+            if let (Err(_), OnFailure::Rung(rung)) = (done, slot.on_failure) {
+                return Err(rung);
+            }
+        }
+        Ok(())
+    }
+
+    fn filter(&mut self, context: &RequestContext, run: &mut Run<'_>) {
+        let Scratch { candidates, removed, .. } = &mut self.scratch;
+        for stage in &mut self.stages.filters {
+            let start = Instant::now();
+            let before = candidates.len();
+            removed.clear();
+            removed.resize(before, false);
+            let marked = catch_unwind(AssertUnwindSafe(|| stage.mark(context, &candidates.tracks, removed)));
+            // A hard filter that breaks must not let forbidden tracks through: nothing stays, the ladder decides.
+            if marked.is_err() {
+                removed.fill(true);
+                run.degraded.push(Degradation { stage: stage.reason().as_str(), reason: "failed" });
+            }
+            candidates.remove_marked(removed);
+            run.reports.push(StageReport {
+                stage: stage.reason().as_str(),
+                kind: StageKind::Filter,
+                micros: start.elapsed().as_micros() as u64,
+                candidates_in: before,
+                candidates_out: candidates.len(),
+                outcome: if marked.is_ok() { Outcome::Ok } else { Outcome::Failed },
+                detail: None,
+            });
+        }
+    }
+
+    /// Scores the candidates; `false`: retrieval order stands.
+    fn rank(&mut self, context: &RequestContext, run: &mut Run<'_>) -> bool {
+        let Scratch { candidates, scores, list_scores, .. } = &mut self.scratch;
+        let rows = candidates.len();
+        scores.clear();
+        let done = match &mut self.stages.ranker {
+            None => run.stage("ranker", StageKind::Rank, rows, |_| Err(StageError::Absent("the bundle has no ranker"))),
+            Some(stage) => run.stage(stage.name(), StageKind::Rank, rows, |deadline| {
+                stage.rank(context, candidates, deadline, scores)?;
+                if scores.is_complete(rows) {
+                    Ok(((), rows))
+                } else {
+                    Err(StageError::Contract(format!("expected {rows} finite rows, got {}", scores.blended.len())))
+                }
+            }),
+        };
+        list_scores.clear();
+        match done {
+            Ok(()) => {
+                list_scores.extend_from_slice(&scores.blended);
+                run.pool.ranked = rows;
+                true
+            }
+            Err(_) => {
+                scores.clear();
+                list_scores.extend((0..rows).map(|row| 1.0 - row as f32 / rows as f32));
+                false
+            }
+        }
+    }
+
+    fn rerank(&mut self, context: &RequestContext, run: &mut Run<'_>) {
+        let Scratch { candidates, list_scores, propensity, order, .. } = &mut self.scratch;
+        let limit = context.request.limit;
+        propensity.clear();
+        propensity.resize(candidates.len(), None);
+        order.clear();
+        order.extend(0..candidates.len() as u32);
+        sort_rows(order, list_scores, candidates);
+        for (stage, _) in &mut self.stages.rerankers {
+            let kept = order.clone();
+            let before = order.len();
+            let done = run.stage(stage.name(), StageKind::Rerank, before, |_| {
+                stage.rerank(context, candidates, list_scores, propensity, order, limit)?;
+                check_order(order, &kept)?;
+                Ok(((), order.len()))
+            });
+            if done.is_err() {
+                *order = kept;
+                if list_scores.iter().any(|s| !s.is_finite()) {
+                    list_scores.iter_mut().filter(|s| !s.is_finite()).for_each(|s| *s = f32::MIN);
+                }
+            }
+        }
+        order.truncate(limit);
+    }
+
+    /// Serves the first rung at or below `from` that leaves something after the filters.
+    fn descend(&mut self, context: &RequestContext, run: &mut Run<'_>, from: Rung) -> Rung {
+        let mut ladder = std::mem::take(&mut self.stages.ladder);
+        let mut served = Rung::GlobalTop;
+        for (rung, list) in ladder.from(from) {
+            let Scratch { candidates, hits, seen, scores, .. } = &mut self.scratch;
+            candidates.clear();
+            seen.clear();
+            scores.clear();
+            let quota = context.request.limit * 5;
+            let done = run.stage(list.name(), StageKind::Fallback, 0, |deadline| {
+                hits.clear();
+                list.retrieve(context, quota, deadline, hits)?;
+                check_hits(hits, quota)?;
+                for hit in hits.iter().filter(|hit| seen.insert(hit.track)) {
+                    candidates.push(*hit, Source::Fallback);
+                }
+                Ok(((), candidates.len()))
+            });
+            if done.is_err() {
+                continue;
+            }
+            run.pool.retrieved = candidates.len();
+            self.filter(context, run);
+            let rows = self.scratch.candidates.len();
+            run.pool.after_filters = rows;
+            list_scores_by_row(&mut self.scratch.list_scores, rows);
+            served = rung;
+            if rows > 0 {
+                break;
+            }
+        }
+        self.stages.ladder = ladder;
+        let Scratch { candidates, order, propensity, .. } = &mut self.scratch;
+        order.clear();
+        order.extend(0..candidates.len().min(context.request.limit) as u32);
+        propensity.clear();
+        propensity.resize(candidates.len(), None);
+        served
+    }
+
+    fn finish(&mut self, context: RequestContext, run: Run<'_>, rung: Rung) -> Answer {
+        let Scratch { candidates, scores, list_scores, propensity, order, .. } = &self.scratch;
+        let tracks = order.iter().map(|row| {
+            let row = *row as usize;
+            ServedTrack {
+                track: candidates.tracks[row],
+                score: list_scores[row],
+                source: candidates.sources[row],
+                tasks: (!scores.complete.is_empty())
+                    .then(|| (scores.complete[row], scores.skip[row], scores.like[row])),
+                propensity: propensity[row],
+                reasons: Vec::new(),
+            }
+        });
+        let mut answer = Answer {
+            recommendation_id: new_recommendation_id(),
+            rung,
+            degraded: run.degraded,
+            intent: context.intent.clone(),
+            tracks: tracks.collect(),
+            pool: run.pool,
+            reports: run.reports,
+            seed: context.request.seed,
+        };
+        if answer.tracks.len() < context.request.limit && context.request.candidates.is_none() {
+            answer.degraded.push(Degradation { stage: "pool", reason: "short" });
+        }
+        for observer in &mut self.stages.observers {
+            // An observer cannot change an answer, not even by panicking.
+            let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(&context, &answer)));
+        }
+        answer
+    }
+}
+
+fn list_scores_by_row(list_scores: &mut Vec<f32>, rows: usize) {
+    list_scores.clear();
+    list_scores.extend((0..rows).map(|row| 1.0 - row as f32 / rows.max(1) as f32));
+}
+
+/// Best first; ties by row's track so that equal scores order the same everywhere.
+fn sort_rows(order: &mut [u32], scores: &[f32], candidates: &CandidateSet) {
+    order.sort_unstable_by(|a, b| {
+        by_score(scores[*a as usize], scores[*b as usize])
+            .then_with(|| candidates.tracks[*a as usize].cmp(&candidates.tracks[*b as usize]))
+    });
+}
+
+fn check_hits(hits: &[Retrieved], quota: usize) -> Result<(), StageError> {
+    if hits.len() > quota {
+        return Err(StageError::Contract(format!("{} candidates, quota {quota}", hits.len())));
+    }
+    match hits.iter().find(|hit| !hit.score.is_finite()) {
+        Some(hit) => Err(StageError::Contract(format!("row {} has a score that is not finite", hit.track.0))),
+        None => Ok(()),
+    }
+}
+
+/// Whether `order` is a sub-list of distinct rows of `before`.
+fn check_order(order: &[u32], before: &[u32]) -> Result<(), StageError> {
+    let mut left: Vec<u32> = before.to_vec();
+    left.sort_unstable();
+    let mut mine: Vec<u32> = order.to_vec();
+    mine.sort_unstable();
+    let distinct = mine.windows(2).all(|pair| pair[0] != pair[1]);
+    if distinct && mine.iter().all(|row| left.binary_search(row).is_ok()) {
+        Ok(())
+    } else {
+        Err(StageError::Contract("the order repeats or invents a candidate".into()))
+    }
+}
+
+fn new_recommendation_id() -> RecommendationId {
+    let id = format!("r-{}", ulid::Ulid::generate());
+    RecommendationId::new(id).unwrap_or_else(|_| unreachable!("a ULID is a legal id"))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&'static str>().copied())
+        .unwrap_or("no message")
+}

@@ -1,0 +1,148 @@
+//! The six stage traits and their contracts. A stage belongs to one lane: it may keep buffers and reuse them.
+
+use std::sync::Arc;
+
+use super::{Deadline, Outcome};
+use crate::domain::{
+    Answer, CandidateSet, Intent, RemovalReason, RequestContext, Retrieved, Rung, SessionState, Source, TaskScores,
+    TrackIx, UnitVector, UserProfile,
+};
+
+/// Why a stage gave nothing.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum StageError {
+    /// The deadline passed inside the stage.
+    #[error("late")]
+    Late,
+    /// What the stage needs is not there (no model, no user vector, no such market).
+    #[error("absent: {0}")]
+    Absent(&'static str),
+    /// It failed.
+    #[error("{0}")]
+    Failed(String),
+    /// It broke its contract; found by the runner.
+    #[error("contract: {0}")]
+    Contract(String),
+}
+
+impl StageError {
+    /// The outcome this error is reported as.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Late => Outcome::Late,
+            Self::Absent(_) => Outcome::Absent,
+            Self::Failed(_) => Outcome::Failed,
+            Self::Contract(_) => Outcome::Contract,
+        }
+    }
+}
+
+/// What the runner does when a stage fails; given where the stage is added, not in the stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Go on without it; the answer names it as degraded.
+    Skip,
+    /// Leave the funnel and serve from this rung or below.
+    Rung(Rung),
+}
+
+/// One typed change of the context.
+#[derive(Debug, Clone)]
+pub enum ContextPatch {
+    /// Snapshot of the session.
+    Session(Arc<SessionState>),
+    /// Snapshot of the profile.
+    Profile(Arc<UserProfile>),
+    /// The user tower's output and the dense columns it saw.
+    User {
+        /// Unit vector in the index's space.
+        vector: UnitVector,
+        /// `[U]`, schema order.
+        features: Vec<f32>,
+    },
+    /// What the session seems to be for.
+    Intent(Option<Intent>),
+}
+
+/// Fills one part of the context. Sources run in wiring order and see what earlier ones patched.
+pub trait ContextSource: Send {
+    /// Name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Returns the patch. Errors: anything; the runner applies the wiring's policy.
+    fn load(&mut self, context: &RequestContext, deadline: &Deadline) -> Result<ContextPatch, StageError>;
+}
+
+/// Proposes candidates.
+pub trait Retriever: Send {
+    /// Name in reports.
+    fn name(&self) -> &'static str;
+
+    /// The tag its candidates carry.
+    fn source(&self) -> Source;
+
+    /// Appends at most `quota` distinct tracks to `out` (handed over empty), best first, scores finite and not rising.
+    /// When the deadline passes inside, either what was found so far stands or [`StageError::Late`] is returned.
+    /// Steady state: no allocation.
+    fn retrieve(
+        &mut self,
+        context: &RequestContext,
+        quota: usize,
+        deadline: &Deadline,
+        out: &mut Vec<Retrieved>,
+    ) -> Result<(), StageError>;
+}
+
+/// Removes candidates for one reason. Cannot fail.
+pub trait CandidateFilter: Send {
+    /// The reason it removes for; also its name in reports.
+    fn reason(&self) -> RemovalReason;
+
+    /// Sets `removed[i]` to `true` for each candidate that must go; never clears a mark. `removed.len() == tracks.len()`;
+    /// rows already marked may be passed over.
+    fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]);
+}
+
+/// Scores candidates.
+pub trait Ranker: Send {
+    /// Name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Fills every column of `out` (handed over empty): row i = candidate i, all finite. Steady state: no allocation in
+    /// this process's heap beyond what the inference library's wrapper makes.
+    fn rank(
+        &mut self,
+        context: &RequestContext,
+        candidates: &CandidateSet,
+        deadline: &Deadline,
+        out: &mut TaskScores,
+    ) -> Result<(), StageError>;
+}
+
+/// Chooses and orders. It cannot invent, copy or alter a candidate.
+pub trait Reranker: Send {
+    /// Name in reports.
+    fn name(&self) -> &'static str;
+
+    /// `order` holds distinct candidate rows, best first; `list_scores[row]` what orders them. A re-ranker may reorder and
+    /// shorten `order` and change `list_scores` (finite), nothing else. `propensity[row]` is set for exploratory choices.
+    /// At least `min(limit, what its hard rules permit)` rows stay.
+    fn rerank(
+        &mut self,
+        context: &RequestContext,
+        candidates: &CandidateSet,
+        list_scores: &mut [f32],
+        propensity: &mut [Option<f32>],
+        order: &mut Vec<u32>,
+        limit: usize,
+    ) -> Result<(), StageError>;
+}
+
+/// Sees the finished answer. Must copy what it needs to a bounded channel and return; a full channel is a counted drop.
+pub trait Observer: Send {
+    /// Name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Takes note of the answer; cannot fail or change it.
+    fn observe(&mut self, context: &RequestContext, answer: &Answer);
+}
