@@ -10,3 +10,4 @@ pub mod index;
 pub mod inference;
 pub mod pipeline;
 pub mod tables;
+pub mod world;
