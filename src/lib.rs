@@ -9,4 +9,5 @@ pub mod features;
 pub mod index;
 pub mod inference;
 pub mod pipeline;
+pub mod stages;
 pub mod tables;
