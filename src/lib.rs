@@ -9,5 +9,6 @@ pub mod features;
 pub mod index;
 pub mod inference;
 pub mod pipeline;
+pub mod stages;
 pub mod tables;
 pub mod world;
