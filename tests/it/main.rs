@@ -1,0 +1,3 @@
+//! Tests of the crate through its public doors, and of the sources' own rules.
+
+mod config;
