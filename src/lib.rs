@@ -8,4 +8,6 @@ pub mod domain;
 pub mod features;
 pub mod index;
 pub mod inference;
+pub mod metrics;
 pub mod pipeline;
+pub mod stages;
