@@ -1,0 +1,10 @@
+//! The stages of the pipeline: one component a file. They know `domain`, `pipeline`, and adapters through their traits.
+
+pub mod context;
+pub mod explain;
+pub mod observe;
+pub mod rank;
+pub mod rerank;
+mod similarity;
+#[cfg(test)]
+pub(crate) mod testing;
