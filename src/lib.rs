@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod domain;
+pub mod evaluate;
 pub mod features;
 pub mod index;
 pub mod inference;
