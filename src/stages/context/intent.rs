@@ -2,33 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Intent, RequestContext, SessionState};
+use crate::domain::{Band, Intent, IntentRule, RequestContext, SessionState};
 use crate::pipeline::{ContextPatch, ContextSource, Deadline, StageError};
-
-/// A range of a number, `[lo, hi]`. For hours `lo > hi` passes midnight: `[22, 5]`.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Band(pub f32, pub f32);
-
-/// One entry of a bundle's `intents.json`: a name and the bands that the session must lie in. An absent band asks nothing;
-/// at least one should be there, for a rule without bands never applies.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IntentRule {
-    /// The name shown: `focus`, `workout`, ...
-    pub label: Arc<str>,
-    /// Mean energy of the session's plays, 0..1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub energy: Option<Band>,
-    /// Mean valence of the session's plays, 0..1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub valence: Option<Band>,
-    /// Mean tempo of the session's plays, bpm.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tempo: Option<Band>,
-    /// The listener's hour, 0..24.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hours: Option<Band>,
-}
 
 /// What the rules look at; absent where nothing with audio has been played yet.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,19 +34,19 @@ const HOUR_SLACK: f32 = 2.0;
 /// A rule must match at least this well to name a session.
 const LEAST_MATCH: f32 = 0.25;
 
-impl IntentRule {
-    /// How well the session matches, 0..1: the product of the memberships of the bands that are asked for. A band over
-    /// something unknown counts 0: sound is not guessed.
-    fn matches(&self, seen: &Observed) -> f32 {
-        let unit = |band, value| membership(band, value, UNIT_SLACK);
-        let parts = [
-            self.energy.map(|band| seen.energy.map_or(0.0, |value| unit(band, value))),
-            self.valence.map(|band| seen.valence.map_or(0.0, |value| unit(band, value))),
-            self.tempo.map(|band| seen.tempo.map_or(0.0, |value| membership(band, value, TEMPO_SLACK))),
-            self.hours.map(|band| hour_membership(band, seen.hour)),
-        ];
-        parts.into_iter().flatten().reduce(|product, part| product * part).unwrap_or(0.0)
-    }
+/// How well a session matches a rule, 0..1: the product of the memberships of the bands that are asked for. A band over
+/// something unknown counts 0: sound is not guessed.
+fn match_of(rule: &IntentRule, seen: &Observed) -> f32 {
+    let known = |band: Option<Band>, value: Option<f32>, slack| {
+        band.map(|band| value.map_or(0.0, |value| membership(band, value, slack)))
+    };
+    let parts = [
+        known(rule.energy, seen.energy, UNIT_SLACK),
+        known(rule.valence, seen.valence, UNIT_SLACK),
+        known(rule.tempo, seen.tempo, TEMPO_SLACK),
+        rule.hours.map(|band| hour_membership(band, seen.hour)),
+    ];
+    parts.into_iter().flatten().reduce(|product, part| product * part).unwrap_or(0.0)
 }
 
 /// A trapezoid: 1 inside the band, falling linearly to 0 at `slack` outside; 0 for what is not a number.
@@ -90,7 +65,7 @@ fn hour_membership(Band(lo, hi): Band, hour: f32) -> f32 {
 fn recognise(rules: &[IntentRule], seen: &Observed) -> Option<Intent> {
     let (mut best, mut second): (Option<(&IntentRule, f32)>, f32) = (None, 0.0);
     for rule in rules {
-        let match_ = rule.matches(seen);
+        let match_ = match_of(rule, seen);
         match best {
             Some((_, most)) if match_ <= most => second = second.max(match_),
             _ => {

@@ -2,4 +2,4 @@
 
 mod intent;
 
-pub use intent::{Band, IntentRule, IntentSource};
+pub use intent::IntentSource;
