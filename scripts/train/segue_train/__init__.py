@@ -1,0 +1,1 @@
+"""Trains Segue's two towers and its ranker, and exports them to ONNX. The contract is `docs/formats.md`."""
