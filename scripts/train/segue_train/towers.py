@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,8 @@ from .item_tower import ItemTower
 from .rows import Items, Schema, TowerRows, read_items, read_schema, read_tower_rows
 from .sampled_softmax import CandidateSampler
 from .user_tower import UserTower
+
+SCORES = 1 << 23  # scores held at once while evaluating
 
 
 class Towers(nn.Module):
@@ -81,12 +82,13 @@ class TowersJob:
         row, column = skipped.nonzero(as_tuple=True)
         scores = (users[row] * F.embedding(history[row, column], vectors)).sum(-1)
         weight = torch.tensor(self.config.skip_weight).log()
-        return users.new_full(skipped.shape, -torch.inf).index_put((row, column), scores + weight)
+        return users.new_full(skipped.shape, sampled_softmax.NEVER).index_put((row, column), scores + weight)
 
     def evaluate(self) -> dict[str, float]:
         """Scores every track for the valid rows; nothing is masked, since repeats are legitimate."""
         vectors = self.model.item.catalogue(self.items)
-        found = torch.cat([self._ranks(part, vectors) for part in self.valid.split(1024)]).float()
+        block = max(1, SCORES // len(self.items))
+        found = torch.cat([self._ranks(part, vectors) for part in self.valid.split(block)]).float()
         return {
             "recall@100": float((found <= 100).float().mean()),
             "recall@20": float((found <= 20).float().mean()),

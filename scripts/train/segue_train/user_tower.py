@@ -8,7 +8,7 @@ from torch.nn import functional as F
 class UserTower(nn.Module):
     """Attends over the history from the newest play, and reads the newest few plays one by one.
 
-    Attention is one query a head, so the cost is linear in H. The attended item vectors also reach the output
+    Attention is one query a head over keys shared by all heads, so the cost is linear in H. The attended item vectors also reach the output
     unchanged but for a matrix that starts as the identity: on little data "near what was just played" is learned at once.
     """
 
@@ -18,10 +18,8 @@ class UserTower(nn.Module):
         self.heads, self.recent = heads, min(recent, history)
         self.entry = nn.Linear(dim + signals, dim)
         self.position = nn.Parameter(torch.zeros(history, dim))
-        self.query = nn.Linear(dim + user, dim)
-        self.key = nn.Linear(dim, dim)
-        self.value = nn.Linear(dim, dim)
-        width = self.recent * (dim + signals) + dim + heads * dim + user
+        self.query = nn.Linear(dim + user, heads * dim)
+        width = self.recent * (dim + signals) + 2 * heads * dim + user
         self.network = nn.Sequential(
             nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim))
         self.residual = nn.Linear(heads * dim, dim, bias=False)
@@ -34,10 +32,8 @@ class UserTower(nn.Module):
         entries = F.gelu(self.entry(plays) + self.position)
         empty = history_vectors.abs().sum(-1) == 0
         weights = self.attention(entries, empty, user)
-        dim = entries.shape[-1]
-        attended = torch.matmul(weights, history_vectors).reshape(-1, self.heads * dim)
-        values = self.value(entries).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        pooled = torch.matmul(weights.unsqueeze(2), values).reshape(-1, dim)
+        attended = torch.bmm(weights, history_vectors).flatten(1)
+        pooled = torch.bmm(weights, entries).flatten(1)
         recent = plays[:, : self.recent].flatten(1)
         vector = self.network(torch.cat([recent, pooled, attended, user], -1)) + self.residual(attended)
         return F.normalize(vector, dim=-1)
@@ -45,6 +41,5 @@ class UserTower(nn.Module):
     def attention(self, entries: Tensor, empty: Tensor, user: Tensor) -> Tensor:
         """Returns the weights [B, heads, H] of `entries` [B, H, D]; with no play at all they are uniform."""
         query = self.query(torch.cat([entries[:, 0], user], -1)).unflatten(-1, (self.heads, -1))
-        keys = self.key(entries).unflatten(-1, (self.heads, -1))
-        scores = torch.einsum("bhnd,bnd->bnh", keys, query) / keys.shape[-1] ** 0.5
+        scores = torch.bmm(query, entries.transpose(1, 2)) / entries.shape[-1] ** 0.5
         return torch.softmax(scores.masked_fill(empty.unsqueeze(1), -1e4), -1)
