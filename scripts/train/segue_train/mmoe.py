@@ -41,6 +41,12 @@ class Ranker(nn.Module):
         self.register_buffer("slope", torch.ones(tasks))
         self.register_buffer("offset", torch.zeros(tasks))
 
+    @torch.no_grad()
+    def start_at(self, rates: Tensor) -> None:
+        """Sets each head's last bias so that an untrained model states about the base `rates` [tasks], in 0..1."""
+        for tower, rate in zip(self.towers, rates):
+            tower[-1].bias.fill_(torch.logit(rate))
+
     def logits(self, user: Tensor, items: Tensor, cross: Tensor) -> Tensor:
         """Maps `user` [1 or N, U+D], `items` [N, I+D], `cross` [N, X] to uncalibrated logits [N, tasks].
 

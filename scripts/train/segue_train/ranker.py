@@ -32,6 +32,8 @@ class RankerJob:
         seen = torch.from_numpy(np.flatnonzero(~rows.valid))
         blocks = [Standardise(x[seen].mean(0), x[seen].std(0, correction=0)) for x in (rows.user, rows.item, rows.cross)]
         self.model = Ranker(config, *blocks, len(schema.tasks))
+        label, mask = rows.label[seen], rows.mask[seen]
+        self.model.start_at(((label * mask).sum(0) + 0.5) / (mask.sum(0) + 1))
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
         self.weights = torch.tensor(config.task_weights)
