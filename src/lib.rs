@@ -6,6 +6,7 @@
 pub mod config;
 pub mod domain;
 pub mod evaluate;
+pub mod events;
 pub mod features;
 pub mod index;
 pub mod inference;
