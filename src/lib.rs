@@ -9,3 +9,4 @@ pub mod features;
 pub mod index;
 pub mod inference;
 pub mod pipeline;
+pub mod stages;
