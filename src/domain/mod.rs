@@ -5,6 +5,7 @@ mod catalogue;
 mod context;
 mod event;
 mod ids;
+mod intent;
 mod knobs;
 mod listener;
 mod popularity;
@@ -21,6 +22,7 @@ pub use ids::{
     AlbumIx, ArtistId, ArtistIx, EventId, GenreIx, IdError, MAX_ID_BYTES, MarketIx, RecommendationId, RecordingIx,
     SessionId, TrackId, TrackIx, UserId,
 };
+pub use intent::{Band, IntentRule};
 pub use knobs::{BlendWeights, Knobs};
 pub use listener::{Affinity, Play, SESSION_WINDOW, SessionState, TrackHistory, UserProfile};
 pub use popularity::{GLOBAL_TOP_LEN, MarketPopularity, Popularity, TOP_LEN};

@@ -1,5 +1,6 @@
 //! A model's bytes, checked, and the sessions that run them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ort::session::{Session, SessionInputValue};
@@ -10,7 +11,7 @@ use super::{InferenceError, ModelKind, Runtime, onnx_file};
 /// A model that passed every check and can open sessions: one a lane, since a session runs one batch at a time. Cheap to
 /// clone; the bytes are shared. Each session holds its own copy of the weights (ONNX Runtime shares pre-packed weights
 /// only between initialisers given from outside the file); at 64 dimensions that is 1 to 3 MB for a tower or ranker.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Model {
     kind: ModelKind,
     dim: usize,
@@ -73,6 +74,17 @@ impl Model {
     }
 }
 
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Model");
+        fields
+            .field("kind", &self.kind)
+            .field("dim", &self.dim)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
 fn refused(kind: ModelKind, message: String) -> InferenceError {
     InferenceError::Model { model: kind.file().into(), message }
 }
@@ -113,7 +125,7 @@ impl ModelSession {
         data: &'a [T],
     ) -> Result<SessionInputValue<'a>, InferenceError>
     where
-        T: PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static,
+        T: PrimitiveTensorElementType + fmt::Debug + Clone + 'static,
     {
         let tensor = TensorRef::from_array_view((dims, data)).map_err(|e| failed(self.kind, e))?;
         Ok(tensor.into())
