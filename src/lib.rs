@@ -11,3 +11,4 @@ pub mod index;
 pub mod inference;
 pub mod pipeline;
 pub mod stages;
+pub mod tables;
