@@ -14,6 +14,8 @@ mod served;
 mod vectors;
 
 pub use candidate_set::{CandidateSet, Retrieved, Source, TaskScores};
+#[cfg(test)]
+pub(crate) use catalogue::tests::bare;
 pub use catalogue::{Artist, Catalogue, CatalogueError, MarketSet, Track};
 pub use context::{Intent, RequestContext};
 pub use event::{Device, EndReason, Event, EventType, StartReason};
