@@ -107,7 +107,7 @@ pub struct IndexConfig {
     pub connections: usize,
     /// Width of the build's search (hnsw). Default 200, range 8..2,000.
     pub ef_construction: usize,
-    /// Width of a query's search over k (hnsw): `ef = k * this`. Default 1.2, range 1..10.
+    /// Width of a query's search over k (hnsw): `ef = k * this`, at least 64. Default 1.2, range 1..10.
     pub ef_factor: f32,
 }
 
