@@ -91,7 +91,7 @@ pub fn build(
     let staging = Staging::new(&config.out)?;
     progress(Progress { step: "catalogue", done: 0, total: 0 });
     let tracks_file = config.data.join(TRACKS);
-    let tracks = tables::read_tracks(&tracks_file).map_err(|e| BundleError::path(&tracks_file, e))?;
+    let tracks = tables::read_tracks(&tracks_file).map_err(|e| BundleError::path(&tracks_file, e.fault))?;
     let catalogue = Catalogue::new(tracks).map_err(|e| BundleError::path(&tracks_file, e))?;
     let rows = RowsSchema::read(&config.rows, parts::sizes(&catalogue))?;
 
@@ -157,7 +157,7 @@ fn write_files(
     }
     vectors_file::write(&staging.path(VECTORS), index.vectors()).map_err(|e| BundleError::file(VECTORS, e))?;
     index.save(staging.directory()).map_err(|e| BundleError::file(index::GRAPH_FILE, e))?;
-    write_plays(&staging.path(POPULARITY), rows).map_err(|e| BundleError::file(POPULARITY, e))?;
+    write_plays(&staging.path(POPULARITY), rows).map_err(|e| BundleError::file(POPULARITY, e.fault))?;
     let top: Vec<_> = popularity.global_top.iter().map(|track| &catalogue.track(*track).track_id).collect();
     staging.write(GLOBAL_TOP, &json(GLOBAL_TOP, &top)?)?;
     let rules = match &config.intents {
@@ -171,9 +171,9 @@ fn write_files(
 }
 
 fn write_plays(path: &Path, rows: &[PlaysRow]) -> Result<(), tables::TableError> {
-    let mut writer = tables::RowWriter::<PlaysRow>::create(path)?;
-    rows.iter().try_for_each(|row| writer.write(row))?;
-    writer.finish()
+    let mut writer = tables::RowWriter::create(path, PlaysRow::COLUMNS)?;
+    rows.iter().try_for_each(|row| writer.write(row.clone()))?;
+    writer.finish().map(|_| ())
 }
 
 fn json<T: serde::Serialize>(file: &str, value: &T) -> Result<Vec<u8>, BundleError> {

@@ -31,7 +31,7 @@ pub(super) fn count_plays(
         return Err(BundleError::file(POPULARITY, format!("half-life {} is not positive", config.half_life_days)));
     }
     let path = config.data.join("events.parquet");
-    let refuse = |e: tables::TableError| BundleError::path(&path, e);
+    let refuse = |e: tables::TableError| BundleError::path(&path, e.fault);
     let until_ms = rows.instant(config.as_of);
     let mut counter = PlayCounter::new(catalogue.len(), config.half_life_days);
     let mut last_ms = i64::MIN;

@@ -76,7 +76,7 @@ fn event(hour: usize) -> Event {
 /// Writes canonical tables and `schema.json` under `root`.
 pub(crate) fn write_sources(root: &Path) {
     let tracks = tracks();
-    tables::write_tracks(&root.join("tracks.parquet"), &tracks).unwrap();
+    tables::write_tracks(&root.join("tracks.parquet"), tracks.clone()).unwrap();
     let mut writer = tables::EventWriter::create(&root.join("events.parquet")).unwrap();
     events().iter().for_each(|event| writer.write(event).unwrap());
     writer.finish().unwrap();

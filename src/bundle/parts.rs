@@ -1,7 +1,6 @@
 //! One function a part of a bundle: read it, check it against the manifest and the other parts. Files are verified
-//! before (`layout`); what a crafted but verified file makes a library do, panics included, ends as a fault here.
+//! before (`layout`).
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,20 +19,12 @@ use crate::tables;
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
-/// Runs `read`, turning its error or panic into a fault of `file`.
-fn contained<T, E: ToString>(file: &str, read: impl FnOnce() -> Result<T, E>) -> Result<T, BundleError> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(read) => read.map_err(|e| BundleError::file(file, e.to_string())),
-        Err(_) => Err(BundleError::file(file, "reading it panicked")),
-    }
-}
-
 fn bytes(directory: &Path, file: &str) -> Result<Vec<u8>, BundleError> {
     std::fs::read(directory.join(file)).map_err(|e| BundleError::file(file, e))
 }
 
 pub(super) fn catalogue(directory: &Path, manifest: &Manifest) -> Result<Catalogue, BundleError> {
-    let tracks = contained(TRACKS, || tables::read_tracks(&directory.join(TRACKS)))?;
+    let tracks = tables::read_tracks(&directory.join(TRACKS)).map_err(|e| BundleError::file(TRACKS, e.fault))?;
     let catalogue = Catalogue::new(tracks).map_err(|e| BundleError::file(TRACKS, e))?;
     let found = sizes(&catalogue);
     if found != manifest.catalogue {
@@ -54,7 +45,9 @@ pub(super) fn vectors(directory: &Path, manifest: &Manifest) -> Result<ItemVecto
 }
 
 pub(super) fn popularity(directory: &Path, catalogue: &Catalogue) -> Result<Popularity, BundleError> {
-    let rows: Vec<PlaysRow> = contained(POPULARITY, || tables::read_rows(&directory.join(POPULARITY)))?;
+    let rows: Vec<PlaysRow> = tables::read_rows(&directory.join(POPULARITY))
+        .and_then(Iterator::collect)
+        .map_err(|e| BundleError::file(POPULARITY, e.fault))?;
     let mut popularity = plays::popularity(catalogue, &rows).map_err(|fault| BundleError::file(POPULARITY, fault))?;
     popularity.global_top = global_top(directory, catalogue)?;
     Ok(popularity)
@@ -126,7 +119,7 @@ pub(super) fn index(
     if engine == Engine::Hnsw && graph.is_none() {
         tracing::warn!(version = manifest.version, "the bundle has no graph: building one before it can be served");
     }
-    contained(index::GRAPH_FILE, || index::open(engine, config, vectors, graph))
+    index::open(engine, config, vectors, graph).map_err(|e| BundleError::file(index::GRAPH_FILE, e))
 }
 
 /// The parity rows, if the bundle has some.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::{Catalogue, Popularity, TOP_LEN, TrackIx, by_score};
+use crate::tables::{Column, Type};
 
 /// Milliseconds of a day.
 const DAY_MS: f64 = 86_400_000.0;
@@ -20,6 +21,16 @@ pub(super) struct PlaysRow {
     pub plays: f32,
     /// From 1, within the market.
     pub rank: i32,
+}
+
+impl PlaysRow {
+    /// The columns of the table.
+    pub(super) const COLUMNS: &[Column] = &[
+        Column::optional("market", Type::Utf8),
+        Column::required("track_ix", Type::Int32),
+        Column::required("plays", Type::Float32),
+        Column::required("rank", Type::Int32),
+    ];
 }
 
 /// A count brought up to date whenever it grows.

@@ -154,7 +154,7 @@ fn duplicate_tracks_are_refused() {
     tracks[7].track_id = tracks[3].track_id.clone();
     let path = root.path().join("tracks.parquet");
     std::fs::remove_file(&path).unwrap();
-    crate::tables::write_tracks(&path, &tracks).unwrap();
+    crate::tables::write_tracks(&path, tracks).unwrap();
     let message = build(&fixture::config(root.path()), &test_runtime(), &mut |_| {}).unwrap_err().to_string();
     assert!(message.contains("tracks.parquet") && message.contains("rows 3 and 7"), "{message}");
     assert!(!fixture::config(root.path()).out.exists());

@@ -24,6 +24,8 @@ const MAX_LEVELS: usize = 16;
 const SERIAL_ROWS: usize = 1_000;
 /// Rows of one parallel insertion: between two of them the progress is told.
 const ROWS_A_BATCH: usize = 4_096;
+/// Least width of a query's search: for few results `k` times a factor is too narrow to find them.
+const MIN_EF: usize = 64;
 /// How many of a row's nearest links are made to lead back to it.
 const LINKS_BACK: usize = 4;
 
@@ -127,7 +129,7 @@ impl VectorIndex for HnswIndex {
     ) -> Result<(), IndexError> {
         check_dimension(query.as_slice(), self.vectors.dim())?;
         let k = k.min(self.len());
-        let ef = ((k as f32 * self.ef_factor) as usize).clamp(k, self.len());
+        let ef = ((k as f32 * self.ef_factor) as usize).max(MIN_EF).clamp(k, self.len());
         self.walk.search(&self.graph, &self.vectors, query.as_slice(), (k, ef), deadline, out);
         Ok(())
     }
@@ -286,6 +288,17 @@ mod tests {
             let vectors = Arc::new(random(rows, 8, 3, 0.0, 1));
             let mut index = HnswIndex::build(vectors, &IndexConfig::default(), |_| {}).unwrap();
             assert_eq!(find(&mut index, &query(8, 2), 100).len(), rows);
+        }
+    }
+
+    /// New tracks of an artist without audio may share one vector.
+    #[test]
+    fn reaches_rows_that_are_equal() {
+        let vectors = Arc::new(random(2_000, 16, 20, 0.0, 4));
+        let mut index = HnswIndex::build(vectors, &IndexConfig::default(), |_| {}).unwrap();
+        for seed in 0..5 {
+            let found = find(&mut index, &query(16, seed), 300).len();
+            assert!(found >= 300, "{found} of 300");
         }
     }
 
