@@ -6,7 +6,7 @@ use super::layout::POPULARITY;
 use super::plays::{PlayCounter, PlaysRow};
 use super::sources::RowsSchema;
 use crate::domain::Catalogue;
-use crate::features::signals;
+use crate::features;
 use crate::tables;
 
 /// The decayed plays and the moment they stand for.
@@ -45,8 +45,8 @@ pub(super) fn count_plays(
         }
         last_ms = last_ms.max(event.ts_ms);
         let Some(track) = event.track_id.as_ref().and_then(|id| catalogue.find(id.as_str())) else { continue };
-        let duration_ms = catalogue.track(track).duration_ms.and_then(|ms| u32::try_from(ms).ok());
-        if signals::grade(&event, duration_ms, None, &config.signals).is_some_and(|verdict| verdict.completed) {
+        let duration_ms = features::duration_ms(catalogue.track(track));
+        if features::grade(&event, duration_ms, None, &config.signals).is_some_and(|verdict| verdict.completed) {
             counter.add(track, event.market.as_deref(), event.ts_ms);
         }
     }

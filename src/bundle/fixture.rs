@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{BuildConfig, Manifest, build};
 use crate::domain::{ArtistId, Catalogue};
 use crate::domain::{EndReason, Event, EventId, EventType, SessionId, Track, TrackId, UserId};
-use crate::features::schema;
+use crate::features::schema::{self, RowsInfo};
 use crate::inference::test_runtime;
 use crate::tables;
 
@@ -81,13 +81,13 @@ pub(crate) fn write_sources(root: &Path) {
     events().iter().for_each(|event| writer.write(event).unwrap());
     writer.finish().unwrap();
     let catalogue = Catalogue::new(tracks).unwrap();
-    let schema = serde_json::json!({
-        "feature_version": schema::VERSION,
-        "tracks": catalogue.len(),
-        "artists": catalogue.artist_count(),
-        "genres": catalogue.genres().len(),
-        "rank_from_ms": START_MS + 8 * 24 * HOUR_MS,
-        "test_from_ms": START_MS + 12 * 24 * HOUR_MS,
+    let schema = schema::describe(&RowsInfo {
+        dim: None,
+        tracks: catalogue.len(),
+        artists: catalogue.artist_count(),
+        genres: catalogue.genres().len(),
+        rank_from_ms: START_MS + 8 * 24 * HOUR_MS,
+        test_from_ms: START_MS + 12 * 24 * HOUR_MS,
     });
     std::fs::write(root.join("schema.json"), schema.to_string()).unwrap();
 }

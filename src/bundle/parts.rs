@@ -10,14 +10,11 @@ use super::plays::PlaysRow;
 use super::{BundleError, intents, plays, vectors_file};
 use crate::config::{Engine, IndexConfig};
 use crate::domain::{Catalogue, GLOBAL_TOP_LEN, IntentRule, ItemVectors, Popularity, TrackId, TrackIx};
-use crate::features::ItemColumns;
+use crate::features::{self, ItemColumns};
 use crate::index::{self, IndexHandle};
 use crate::inference::parity::Parity;
 use crate::inference::{Model, ModelKind, Runtime};
 use crate::tables;
-
-/// Milliseconds of a day.
-const DAY_MS: i64 = 86_400_000;
 
 fn bytes(directory: &Path, file: &str) -> Result<Vec<u8>, BundleError> {
     std::fs::read(directory.join(file)).map_err(|e| BundleError::file(file, e))
@@ -77,7 +74,7 @@ pub(super) fn intents(directory: &Path) -> Result<Vec<IntentRule>, BundleError> 
 }
 
 pub(super) fn columns(catalogue: &Catalogue, popularity: &Popularity, as_of_ms: i64) -> ItemColumns {
-    ItemColumns::new(catalogue, popularity, as_of_ms.div_euclid(DAY_MS) as i32)
+    ItemColumns::new(catalogue, popularity, features::day_of(as_of_ms))
 }
 
 /// The model of a kind; `None` for a ranker that the bundle does without.
