@@ -6,9 +6,12 @@
 pub mod bundle;
 pub mod config;
 pub mod domain;
+pub mod evaluate;
 pub mod features;
 pub mod index;
 pub mod inference;
+pub mod metrics;
 pub mod pipeline;
 pub mod stages;
 pub mod tables;
+pub mod world;

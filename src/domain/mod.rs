@@ -16,7 +16,7 @@ mod vectors;
 
 pub use candidate_set::{CandidateSet, Retrieved, Source, TaskScores};
 #[cfg(test)]
-pub(crate) use catalogue::tests::{bare, bare as bare_track};
+pub(crate) use catalogue::tests::bare as bare_track;
 pub use catalogue::{Artist, Catalogue, CatalogueError, MarketSet, Track};
 pub use context::{Intent, RequestContext};
 pub use event::{Device, EndReason, Event, EventType, StartReason};

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::domain::{
     Catalogue, Device, ExplainLevel, Knobs, Play, Request, RequestContext, SessionState, Target, Track, TrackIx,
-    UserId, UserProfile, bare,
+    UserId, UserProfile, bare_track,
 };
 
 /// Tracks `t0..`, three in a row by the same artist (`a0`, `a1`, ...), each changed by `edit`.
 pub(crate) fn catalogue(tracks: usize, edit: impl Fn(usize, &mut Track)) -> Arc<Catalogue> {
     let rows = (0..tracks).map(|row| {
-        let mut track = bare(&format!("t{row}"), &format!("a{}", row / 3));
+        let mut track = bare_track(&format!("t{row}"), &format!("a{}", row / 3));
         edit(row, &mut track);
         track
     });
