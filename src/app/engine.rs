@@ -1,0 +1,205 @@
+//! One bundle being served: lanes, live state, events.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::Wiring;
+use crate::bundle::{Bundle, BundleError};
+use crate::config::Config;
+use crate::domain::{Answer, ExplainLevel, Knobs, Request, Retrieved, TrackIx, UnitVector};
+use crate::events::{EventLogError, EventOutcome, Ingest, MemoryLog, RawEvent};
+use crate::features::StateStore;
+use crate::inference::{InferenceError, Runtime};
+use crate::metrics::Metrics;
+use crate::pipeline::{Deadline, Lanes, Refused};
+use crate::stages::explain::Explainer;
+use crate::stages::observe::{DEFAULT_TRACE_BYTES, TraceStore};
+
+/// Events that the in-memory log keeps.
+const LOG_EVENTS: usize = 10_000;
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A model or its runtime.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// The bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The metrics registry.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Threads.
+    #[error("cannot start lanes: {0}")]
+    Lanes(std::io::Error),
+}
+
+/// Everything behind the HTTP surface.
+pub struct Engine {
+    config: Config,
+    wiring: Wiring,
+    lanes: Lanes,
+    ingest: Ingest,
+    knobs: ArcSwap<Knobs>,
+    metrics: Arc<Metrics>,
+    traces: TraceStore,
+}
+
+impl Engine {
+    /// Loads the bundle, opens the models of every lane (each runs once, so that the first request finds them warm) and
+    /// starts the lanes.
+    ///
+    /// # Errors
+    /// ONNX Runtime, the bundle or a model; the message says what to do.
+    pub fn start(config: Config, bundle: &Path) -> Result<Self, AppError> {
+        let runtime = Runtime::open(&config.inference)?;
+        let bundle = Arc::new(Bundle::load(bundle, &config, &runtime)?);
+        let state = Arc::new(StateStore::new(&config.state, &config.signals));
+        let metrics = Arc::new(Metrics::new()?);
+        let traces = TraceStore::new(DEFAULT_TRACE_BYTES);
+        let wiring = Wiring::new(&config, Arc::clone(&bundle), Arc::clone(&state));
+        let count = match config.lanes.count {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            given => given,
+        };
+        let pipelines = (0..count)
+            .map(|_| wiring.serving(&metrics, &traces).map(|builder| builder.build()))
+            .collect::<Result<_, _>>()?;
+        let lanes = Lanes::start(pipelines, config.lanes.queue_capacity).map_err(AppError::Lanes)?;
+        let ingest = Ingest::new(
+            state,
+            Arc::new(MemoryLog::new(LOG_EVENTS)),
+            Arc::clone(&bundle.catalogue),
+            Arc::clone(&bundle.vectors),
+            config.events.clone(),
+        );
+        metrics.node.lanes.set(count as i64);
+        metrics.node.loaded(&bundle.version, bundle.index.engine(), bundle.catalogue.len());
+        Ok(Self { knobs: ArcSwap::from_pointee(config.knobs), config, wiring, lanes, ingest, metrics, traces })
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The bundle that answers.
+    pub fn bundle(&self) -> &Bundle {
+        self.wiring.bundle()
+    }
+
+    /// Live sessions and profiles.
+    pub fn state(&self) -> &StateStore {
+        self.wiring.state()
+    }
+
+    /// What the stages share.
+    pub fn wiring(&self) -> &Wiring {
+        &self.wiring
+    }
+
+    /// The answers that are kept.
+    pub fn traces(&self) -> &TraceStore {
+        &self.traces
+    }
+
+    /// The server's metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The weights in force.
+    pub fn knobs(&self) -> Knobs {
+        **self.knobs.load()
+    }
+
+    /// Changes the weights from the next request on. The caller has checked the ranges.
+    pub fn set_knobs(&self, knobs: Knobs) {
+        self.knobs.store(Arc::new(knobs));
+    }
+
+    /// Answers a request on a lane.
+    ///
+    /// # Errors
+    /// When it is refused because of load.
+    pub async fn next_tracks(&self, request: Arc<Request>, deadline: Deadline) -> Result<Answer, Refused> {
+        let (knobs, width) = (self.knobs(), self.lanes.width());
+        let (state, bundle) = (Arc::clone(self.wiring.state()), Arc::clone(self.wiring.bundle()));
+        let until = deadline.clone();
+        let refused = self.lanes.run(&deadline, move |pipeline| {
+            let mut answer = pipeline.execute(Arc::clone(&request), knobs, &until, width);
+            if request.explain != ExplainLevel::None {
+                let session = request.session_id.as_ref().map(|id| state.session(id)).unwrap_or_default();
+                let explainer = Explainer {
+                    request: &request,
+                    session: &session,
+                    profile: &state.profile(&request.user_id),
+                    catalogue: &bundle.catalogue,
+                    vectors: &bundle.vectors,
+                    popularity: &bundle.popularity,
+                };
+                explainer.fill(&mut answer.tracks);
+            }
+            answer
+        });
+        refused.await.inspect_err(|_| self.metrics.http.refused.inc())
+    }
+
+    /// The `k` tracks nearest to a track, best first, without itself and what is taken down.
+    ///
+    /// # Errors
+    /// When it is refused because of load.
+    pub async fn similar(&self, track: TrackIx, k: usize, deadline: Deadline) -> Result<Vec<Retrieved>, Refused> {
+        let bundle = Arc::clone(self.wiring.bundle());
+        let takedowns = Arc::clone(self.wiring.takedowns());
+        let until = deadline.clone();
+        let search = move |_: &mut _| {
+            let mut hits = Vec::new();
+            let query = UnitVector::new(bundle.vectors.row(track.at()).to_vec(), bundle.vectors.dim());
+            // More than k, for the track itself and what is taken down fall out.
+            let wide = k.saturating_add(1).saturating_add(takedowns.count());
+            if let Ok(query) = query
+                && let Err(error) = bundle.index.searcher().search(&query, wide, &until, &mut hits)
+            {
+                tracing::error!(%error, "similar tracks");
+            }
+            hits.retain(|hit| hit.track != track && !takedowns.contains(hit.track));
+            hits.truncate(k);
+            hits
+        };
+        self.lanes.run(&deadline, search).await.inspect_err(|_| self.metrics.http.refused.inc())
+    }
+
+    /// Takes a batch of events in at server time `now_ms`.
+    ///
+    /// # Errors
+    /// The event log's: nothing of the batch counts.
+    pub fn ingest(&self, events: Vec<RawEvent>, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
+        let outcomes = self.ingest.ingest(events, now_ms)?;
+        for outcome in &outcomes {
+            let status = match outcome {
+                EventOutcome::Accepted => "accepted",
+                EventOutcome::Duplicate => "duplicate",
+                EventOutcome::Rejected(_) => "rejected",
+            };
+            self.metrics.events.received.with_label_values(&[status]).inc();
+        }
+        Ok(outcomes)
+    }
+
+    /// All metrics in Prometheus' text format, gauges brought up to date.
+    ///
+    /// # Errors
+    /// If a metric cannot be encoded.
+    pub fn metrics_text(&self) -> Result<String, prometheus::Error> {
+        let node = &self.metrics.node;
+        node.queue_length.set(self.lanes.queued() as i64);
+        node.lanes_busy.set(self.lanes.busy() as i64);
+        node.sessions.set(self.state().session_count() as i64);
+        node.profiles.set(self.state().profile_count() as i64);
+        self.metrics.render()
+    }
+}

@@ -1,0 +1,190 @@
+//! Which stages a pipeline has, in which order, and what happens when one fails.
+
+use std::sync::Arc;
+
+use super::AppError;
+use crate::bundle::Bundle;
+use crate::config::Config;
+use crate::domain::Rung;
+use crate::features::{Assembler, StateStore, day_of};
+use crate::inference::{OrtRanker, OrtUserTower};
+use crate::metrics::Metrics;
+use crate::pipeline::{OnFailure, PipelineBuilder, Retriever};
+use crate::stages::context::{IntentSource, ProfileSource, SessionSource, UserVectorSource};
+use crate::stages::filter::{
+    BlockedArtist, Disliked, Excluded, Explicit, Licence, Market, PlayedInSession, SameRecording, ServedBefore,
+    TakenDown, Takedowns,
+};
+use crate::stages::observe::{MetricsObserver, ServedObserver, TraceObserver, TraceStore};
+use crate::stages::rank::MmoeRanker;
+use crate::stages::rerank::{ArtistSeparation, Diversity, PopularityPenalty};
+use crate::stages::retrieve::{
+    ArtistCharts, Exploration, Fresh, GlobalTop, MarketTop, Popular, SessionArtists, TwoTower, UserTop,
+};
+
+/// Whether an offline pipeline may propose what was played in the session: real histories repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeats {
+    /// As histories are.
+    Allowed,
+    /// As `filters.played_in_session` says.
+    AsConfigured,
+}
+
+/// What all lanes of one bundle share.
+pub struct Wiring {
+    config: Config,
+    bundle: Arc<Bundle>,
+    state: Arc<StateStore>,
+    assembler: Arc<Assembler>,
+    takedowns: Arc<Takedowns>,
+    charts: Arc<ArtistCharts>,
+    fresh: Fresh,
+    exploration: Exploration,
+    explicit: Explicit,
+    licence: Licence,
+}
+
+impl Wiring {
+    /// Precomputes what stages share. `O(tracks)`.
+    pub fn new(config: &Config, bundle: Arc<Bundle>, state: Arc<StateStore>) -> Self {
+        let day = day_of(bundle.manifest.as_of_ms);
+        let (catalogue, vectors) = (&bundle.catalogue, &bundle.vectors);
+        let assembler = Assembler::new(
+            Arc::clone(catalogue),
+            Arc::clone(vectors),
+            Arc::clone(&bundle.popularity),
+            day,
+            config.signals.affinity_half_life_days,
+        );
+        Self {
+            config: config.clone(),
+            state,
+            assembler: Arc::new(assembler),
+            takedowns: Arc::new(Takedowns::new(catalogue.len())),
+            charts: Arc::new(ArtistCharts::new(catalogue, &bundle.popularity)),
+            fresh: Fresh::new(catalogue, Arc::clone(vectors), day, config.retrieval.fresh_days),
+            exploration: Exploration::new(catalogue, Arc::clone(vectors), &bundle.popularity),
+            explicit: Explicit::new(catalogue),
+            licence: Licence::new(catalogue),
+            bundle,
+        }
+    }
+
+    /// The feature code of the bundle.
+    pub fn assembler(&self) -> &Arc<Assembler> {
+        &self.assembler
+    }
+
+    /// What is taken down.
+    pub fn takedowns(&self) -> &Arc<Takedowns> {
+        &self.takedowns
+    }
+
+    /// The live state that the stages read.
+    pub fn state(&self) -> &Arc<StateStore> {
+        &self.state
+    }
+
+    /// The bundle that the stages read.
+    pub fn bundle(&self) -> &Arc<Bundle> {
+        &self.bundle
+    }
+
+    /// The pipeline that serves: opens a session of each model for its lane.
+    ///
+    /// # Errors
+    /// If a model does not open.
+    pub fn serving(&self, metrics: &Arc<Metrics>, traces: &TraceStore) -> Result<PipelineBuilder, AppError> {
+        let mut builder = self.funnel(PipelineBuilder::default())?;
+        if self.config.filters.played_in_session {
+            builder = builder.filter(PlayedInSession::default());
+        }
+        if self.config.filters.served_before {
+            builder = builder.filter(ServedBefore::default());
+        }
+        let builder = self.rerankers(self.hard_filters(builder));
+        Ok(self
+            .ladder(builder)
+            .observer(ServedObserver::new(Arc::clone(&self.state)))
+            .observer(TraceObserver::new(traces.clone()))
+            .observer(MetricsObserver::new(Arc::clone(metrics))))
+    }
+
+    /// The same funnel for evaluation and training rows: it notes nothing and forgets what it served.
+    ///
+    /// # Errors
+    /// If a model does not open.
+    pub fn offline(&self, repeats: Repeats) -> Result<PipelineBuilder, AppError> {
+        let mut builder = self.funnel(PipelineBuilder::default())?;
+        if repeats == Repeats::AsConfigured && self.config.filters.played_in_session {
+            builder = builder.filter(PlayedInSession::default());
+        }
+        Ok(self.ladder(self.rerankers(self.hard_filters(builder))))
+    }
+
+    /// A baseline in the same framework: one retriever, the hard filters, retrieval order.
+    pub fn baseline(&self, retriever: impl Retriever + 'static, quota: usize) -> PipelineBuilder {
+        let builder = self.state_sources(PipelineBuilder::default()).retriever(retriever, quota, OnFailure::Skip);
+        self.ladder(self.hard_filters(builder))
+    }
+
+    fn state_sources(&self, builder: PipelineBuilder) -> PipelineBuilder {
+        builder
+            .context(SessionSource::new(Arc::clone(&self.state)), OnFailure::Skip)
+            .context(ProfileSource::new(Arc::clone(&self.state)), OnFailure::Skip)
+    }
+
+    /// Context, retrievers and the ranker.
+    fn funnel(&self, builder: PipelineBuilder) -> Result<PipelineBuilder, AppError> {
+        let bundle = &self.bundle;
+        let quota = &self.config.retrieval;
+        let tower = Box::new(OrtUserTower::new(&bundle.user_tower)?);
+        let two_tower = TwoTower::new(bundle.index.searcher(), Arc::clone(&bundle.vectors));
+        let artists = SessionArtists::new(Arc::clone(&bundle.catalogue), Arc::clone(&self.charts));
+        let mut builder = self
+            .state_sources(builder)
+            .context(UserVectorSource::new(Arc::clone(&self.assembler), tower), OnFailure::Skip)
+            .context(IntentSource::new(Arc::clone(&bundle.intents)), OnFailure::Skip)
+            .retriever(two_tower, quota.two_tower, OnFailure::Skip)
+            .retriever(artists, quota.session_artists, OnFailure::Skip)
+            .retriever(Popular::new(Arc::clone(&bundle.popularity)), quota.popular, OnFailure::Skip)
+            .retriever(self.fresh.clone(), quota.fresh, OnFailure::Skip)
+            .retriever(self.exploration.clone(), quota.exploration, OnFailure::Skip);
+        if let Some(model) = &bundle.ranker {
+            let ranker = Box::new(OrtRanker::new(model)?);
+            let catalogue = Arc::clone(&bundle.catalogue);
+            builder = builder.ranker(MmoeRanker::new(Arc::clone(&self.assembler), catalogue, ranker));
+        }
+        Ok(builder)
+    }
+
+    fn hard_filters(&self, builder: PipelineBuilder) -> PipelineBuilder {
+        let catalogue = &self.bundle.catalogue;
+        builder
+            .filter(Excluded::default())
+            .filter(Disliked::default())
+            .filter(BlockedArtist::new(Arc::clone(catalogue)))
+            .filter(Market::new(Arc::clone(catalogue)))
+            .filter(self.explicit.clone())
+            .filter(self.licence.clone())
+            .filter(TakenDown::new(Arc::clone(&self.takedowns)))
+            .filter(SameRecording::new(Arc::clone(catalogue)))
+    }
+
+    fn rerankers(&self, builder: PipelineBuilder) -> PipelineBuilder {
+        let bundle = &self.bundle;
+        builder
+            .reranker(PopularityPenalty::new(Arc::clone(&bundle.popularity)))
+            .reranker(Diversity::new(Arc::clone(&bundle.vectors)))
+            .reranker(ArtistSeparation::new(Arc::clone(&bundle.catalogue)))
+    }
+
+    fn ladder(&self, builder: PipelineBuilder) -> PipelineBuilder {
+        let popularity = &self.bundle.popularity;
+        builder
+            .rung(Rung::UserTop, UserTop::new(Arc::clone(&self.charts)))
+            .rung(Rung::MarketTop, MarketTop::new(Arc::clone(popularity)))
+            .rung(Rung::GlobalTop, GlobalTop::new(Arc::clone(popularity)))
+    }
+}

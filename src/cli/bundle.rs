@@ -1,0 +1,123 @@
+//! `segue bundle`.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+
+use super::common::ConfigArgs;
+use super::progress::Progress;
+use crate::bundle::{self, AsOf, BuildConfig, Manifest};
+use crate::inference::Runtime;
+
+/// Builds and looks at bundles, the unit of deployment
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Builds a bundle from canonical tables and models
+    #[command(after_help = "Example:\n  segue bundle build --data data/world --rows out/rows --models out/models \\\n      --as-of test --out out/bundle")]
+    Build(BuildArgs),
+    /// Checks every file of a bundle and reports every fault
+    #[command(after_help = "Example:\n  segue bundle verify models/demo")]
+    Verify(VerifyArgs),
+    /// Shows what a bundle says of itself
+    #[command(after_help = "Example:\n  segue bundle inspect models/demo")]
+    Inspect(InspectArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct BuildArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Canonical tables: tracks.parquet, events.parquet
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The training rows' directory; its schema.json says where time was cut
+    #[arg(long, value_name = "DIR")]
+    rows: PathBuf,
+    /// The models; without ranker.onnx the bundle has no ranker
+    #[arg(long, value_name = "DIR")]
+    models: PathBuf,
+    /// Where the bundle goes; must not exist
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Up to when events count: rank, test, end, Unix ms or an RFC 3339 instant
+    #[arg(long, default_value = "end")]
+    as_of: AsOf,
+    /// The bundle's version; absent: made from its date and content
+    #[arg(long, value_name = "TEXT")]
+    bundle_version: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The bundle
+    bundle: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct InspectArgs {
+    /// The bundle
+    bundle: PathBuf,
+    /// JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Build(args) => build(args),
+        Command::Verify(args) => verify(&args),
+        Command::Inspect(args) => inspect(&args),
+    }
+}
+
+fn build(args: BuildArgs) -> anyhow::Result<()> {
+    let config = args.config.load(&[])?;
+    let runtime = Runtime::open(&config.inference)?;
+    let mut plan = BuildConfig::new(args.data, args.models, args.rows, &args.out);
+    plan.as_of = args.as_of;
+    plan.version = args.bundle_version;
+    plan.index = config.index;
+    plan.signals = config.signals;
+    let mut shown: Option<(&str, Progress)> = None;
+    let manifest = bundle::build(&plan, &runtime, &mut |step| {
+        if shown.as_ref().is_none_or(|(name, _)| *name != step.step) {
+            shown = Some((step.step, Progress::new(step.step)));
+        }
+        if let Some((_, bar)) = &shown {
+            bar.set(step.done, step.total);
+        }
+    })?;
+    drop(shown);
+    println!("{}", args.out.display());
+    print!("{}", manifest.table());
+    Ok(())
+}
+
+fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
+    let config = args.config.load(&[])?;
+    let runtime = Runtime::open(&config.inference)?;
+    let report = bundle::verify(&args.bundle, &config, &runtime);
+    for (kind, difference) in &report.parity {
+        println!("{}: differs from PyTorch by at most {difference:.1e}", kind.file());
+    }
+    for fault in &report.faults {
+        eprintln!("{fault}");
+    }
+    if !report.is_sound() {
+        bail!("{} is not sound: {} faults", args.bundle.display(), report.faults.len());
+    }
+    println!("{} is sound", args.bundle.display());
+    Ok(())
+}
+
+fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
+    let manifest = Manifest::read(&args.bundle)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&manifest)?);
+    } else {
+        print!("{}", manifest.table());
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! From a configuration to a running server: logs, engine, listeners, the graceful end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::app::{AppError, Engine};
+use crate::config::{Config, LogFormat};
+use crate::domain::{Answer, Catalogue, Knobs, RecommendationId, Request, Retrieved, SessionId, SessionState, TrackIx, UserId};
+use crate::events::{EventOutcome, RawEvent};
+use crate::http::{self, IngestError, Reply, Service, Traced};
+use crate::inference::Runtime;
+use crate::pipeline::{Deadline, Refused};
+
+/// Why the server did not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum StartupError {
+    /// The engine.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// Listeners and workers.
+    #[error("{0}")]
+    Server(#[from] std::io::Error),
+}
+
+/// Sends logs to standard error in the configured format. A second call in a process changes nothing.
+pub fn init_logs(config: &Config) {
+    let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Refused only when a subscriber is set already, in tests.
+    let _ = match config.log.format {
+        LogFormat::Text => logs.try_init(),
+        LogFormat::Json => logs.json().try_init(),
+    };
+}
+
+/// Serves a bundle until SIGTERM or SIGINT. `prepare` runs once the engine stands and before the port opens; `ready` is
+/// told the address.
+///
+/// # Errors
+/// The bundle, a model, ONNX Runtime or the port; the message says what to do.
+pub fn serve(
+    config: Config,
+    bundle: &Path,
+    prepare: impl FnOnce(&Engine),
+    ready: impl FnOnce(&Engine, SocketAddr),
+) -> Result<(), StartupError> {
+    let start = Instant::now();
+    let engine = Arc::new(Engine::start(config, bundle)?);
+    prepare(&engine);
+    let done = actix_web::rt::System::new().block_on(async {
+        let bound = http::bind(Arc::new(Serving(Arc::clone(&engine))), None)?;
+        let address = bound.address()?;
+        tracing::info!(
+            %address,
+            bundle = %engine.bundle().version,
+            tracks = engine.bundle().catalogue.len(),
+            engine = engine.bundle().index.engine(),
+            ready_ms = start.elapsed().as_millis() as u64,
+            "ready"
+        );
+        ready(&engine, address);
+        bound.run().await
+    });
+    drop(engine);
+    Runtime::close();
+    tracing::info!("drained and stopped");
+    Ok(done?)
+}
+
+/// Now, Unix ms.
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// The engine as HTTP sees it.
+struct Serving(Arc<Engine>);
+
+impl Service for Serving {
+    fn config(&self) -> &Config {
+        self.0.config()
+    }
+
+    fn bundle_version(&self) -> &str {
+        &self.0.bundle().version
+    }
+
+    fn catalogue(&self) -> &Catalogue {
+        &self.0.bundle().catalogue
+    }
+
+    fn knobs(&self) -> Knobs {
+        self.0.knobs()
+    }
+
+    fn set_knobs(&self, knobs: Knobs) -> Result<(), String> {
+        self.0.set_knobs(knobs);
+        Ok(())
+    }
+
+    fn next_tracks(&self, request: Arc<Request>, deadline: Deadline) -> Reply<'_, Result<Answer, Refused>> {
+        Box::pin(self.0.next_tracks(request, deadline))
+    }
+
+    fn similar(&self, track: TrackIx, k: usize, deadline: Deadline) -> Reply<'_, Result<Vec<Retrieved>, Refused>> {
+        Box::pin(self.0.similar(track, k, deadline))
+    }
+
+    fn ingest(&self, events: Vec<RawEvent>) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>> {
+        Box::pin(async move {
+            self.0.ingest(events, now_ms()).map_err(|error| IngestError::Log(error.to_string()))
+        })
+    }
+
+    fn session(&self, id: &SessionId) -> Option<Arc<SessionState>> {
+        Some(self.0.state().session(id)).filter(|session| session.user_id.is_some())
+    }
+
+    fn top(&self, market: Option<&str>) -> Vec<TrackIx> {
+        let popularity = &self.0.bundle().popularity;
+        match market {
+            None => popularity.top.clone(),
+            Some(code) => popularity.market(code).map(|market| market.top.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn trace(&self, recommendation_id: &str) -> Option<Arc<Traced>> {
+        let id = RecommendationId::new(recommendation_id).ok()?;
+        let trace = self.0.traces().get(&id)?;
+        Some(Arc::new(Traced {
+            bundle: self.bundle_version().to_owned(),
+            request: Arc::clone(&trace.request),
+            answer: trace.answer.clone(),
+        }))
+    }
+
+    fn take_down(&self, track: TrackIx) {
+        self.0.wiring().takedowns().take_down(track);
+        self.0.metrics().events.takedowns.inc();
+    }
+
+    fn restore(&self, track: TrackIx) {
+        self.0.wiring().takedowns().restore(track);
+    }
+
+    fn taken_down(&self, track: TrackIx) -> bool {
+        self.0.wiring().takedowns().contains(track)
+    }
+
+    fn erase_user(&self, user: &UserId) -> bool {
+        self.0.traces().forget(user.clone());
+        let known = self.0.state().profile(user).last_ms != 0;
+        self.0.state().erase(user) > 0 || known
+    }
+
+    fn ready(&self) -> bool {
+        true
+    }
+
+    fn metrics_text(&self) -> String {
+        self.0.metrics_text().unwrap_or_else(|error| format!("# {error}\n"))
+    }
+
+    fn observe_http(&self, route: &str, status: u16, seconds: f64) {
+        let took = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        self.0.metrics().http.record(route, &status.to_string(), took);
+    }
+}
