@@ -6,6 +6,7 @@
 pub mod config;
 pub mod domain;
 pub mod features;
+pub mod http;
 pub mod index;
 pub mod inference;
 pub mod pipeline;
