@@ -5,8 +5,14 @@
 
 pub mod config;
 pub mod domain;
+pub mod evaluate;
+pub mod events;
 pub mod features;
 pub mod http;
 pub mod index;
 pub mod inference;
+pub mod metrics;
 pub mod pipeline;
+pub mod stages;
+pub mod tables;
+pub mod world;

@@ -1,3 +1,5 @@
-//! The `segue` binary: parses arguments and hands over.
+//! The `segue` binary: hands the arguments over and returns the exit code.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    segue::cli::run()
+}

@@ -1,8 +1,15 @@
 //! Configuration: one documented struct a concern. `config/segue.toml` shows every key with its default; `load` reports
 //! every fault at once and refuses unknown keys.
 
+mod check;
+mod faults;
+mod layers;
+mod load;
+mod schema;
 mod sections;
 
+pub use faults::{ConfigFaults, Fault, Origin, Problem};
+pub use load::{environment, load};
 pub use sections::{
     Config, Device, Engine, EventsConfig, FilterConfig, IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat,
     OnMissingDevice, RetrievalConfig, ServerConfig, SignalConfig, StateConfig,

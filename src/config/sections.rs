@@ -101,19 +101,20 @@ pub enum Engine {
 pub struct IndexConfig {
     /// Engine. Default `auto`.
     pub engine: Engine,
-    /// Size up to which `auto` scans. Default 100,000 tracks.
+    /// Size up to which `auto` scans. Default 300,000 tracks, range 0..10,000,000: until there a scan for 1,000 candidates takes no more CPU
+    /// time than a graph that finds 95 % of them (`benches/index.rs`).
     pub exact_below: usize,
     /// Links a node at build (hnsw). Default 16, range 4..64.
     pub connections: usize,
     /// Width of the build's search (hnsw). Default 200, range 8..2,000.
     pub ef_construction: usize,
-    /// Width of a query's search over k (hnsw): `ef = k * this`. Default 1.2, range 1..10.
+    /// Width of a query's search over k (hnsw): `ef = k * this`, at least 64. Default 1.2, range 1..10.
     pub ef_factor: f32,
 }
 
 impl Default for IndexConfig {
     fn default() -> Self {
-        Self { engine: Engine::Auto, exact_below: 100_000, connections: 16, ef_construction: 200, ef_factor: 1.2 }
+        Self { engine: Engine::Auto, exact_below: 300_000, connections: 16, ef_construction: 200, ef_factor: 1.2 }
     }
 }
 
@@ -146,7 +147,7 @@ pub struct InferenceConfig {
     pub library: Option<PathBuf>,
     /// Device. Default `cpu`.
     pub device: Device,
-    /// GPU number. Default 0.
+    /// GPU number. Default 0, range 0..255.
     pub device_id: i32,
     /// When the device is not there. Default `error`.
     pub on_missing_device: OnMissingDevice,
@@ -232,11 +233,11 @@ impl Default for SignalConfig {
 pub struct StateConfig {
     /// A session with no event for this long is over, minutes. Default 30, range 1..1,440.
     pub session_idle_min: u64,
-    /// Most live sessions held. Default 1,000,000.
+    /// Most live sessions held. Default 1,000,000, range 1..1,000,000,000.
     pub max_sessions: u64,
-    /// Most profiles held. Default 5,000,000.
+    /// Most profiles held. Default 5,000,000, range 1..1,000,000,000.
     pub max_profiles: u64,
-    /// Event ids remembered against duplicates. Default 1,000,000.
+    /// Event ids remembered against duplicates. Default 1,000,000, range 1..1,000,000,000.
     pub duplicate_window: u64,
 }
 

@@ -5,6 +5,7 @@ mod catalogue;
 mod context;
 mod event;
 mod ids;
+mod intent;
 mod knobs;
 mod listener;
 mod popularity;
@@ -14,6 +15,8 @@ mod served;
 mod vectors;
 
 pub use candidate_set::{CandidateSet, Retrieved, Source, TaskScores};
+#[cfg(test)]
+pub(crate) use catalogue::tests::bare as bare_track;
 pub use catalogue::{Artist, Catalogue, CatalogueError, MarketSet, Track};
 pub use context::{Intent, RequestContext};
 pub use event::{Device, EndReason, Event, EventType, StartReason};
@@ -21,6 +24,7 @@ pub use ids::{
     AlbumIx, ArtistId, ArtistIx, EventId, GenreIx, IdError, MAX_ID_BYTES, MarketIx, RecommendationId, RecordingIx,
     SessionId, TrackId, TrackIx, UserId,
 };
+pub use intent::{Band, IntentRule};
 pub use knobs::{BlendWeights, Knobs};
 pub use listener::{Affinity, Play, SESSION_WINDOW, SessionState, TrackHistory, UserProfile};
 pub use popularity::{GLOBAL_TOP_LEN, MarketPopularity, Popularity, TOP_LEN};

@@ -73,8 +73,8 @@ impl Popularity {
 
 fn scores(plays: &[f32]) -> Vec<f32> {
     let most = plays.iter().copied().fold(0.0f32, f32::max);
-    let scale = if most > 0.0 { 1.0 / most.ln_1p() } else { 0.0 };
-    plays.iter().map(|p| p.max(0.0).ln_1p() * scale).collect()
+    let whole = if most > 0.0 { most.ln_1p() } else { 1.0 };
+    plays.iter().map(|p| p.max(0.0).ln_1p() / whole).collect()
 }
 
 fn top_tracks(plays: &[f32], len: usize) -> Vec<TrackIx> {

@@ -1,4 +1,23 @@
-//! Nearest neighbours over the item vectors, behind one trait.
+//! Nearest neighbours over the item vectors, behind one trait: [`ExactIndex`] scans, [`HnswIndex`] walks a graph, and
+//! [`IndexHandle`] is whichever of them a bundle is served with.
+
+mod dot;
+mod exact;
+mod graph;
+mod graph_file;
+mod handle;
+mod hnsw;
+#[cfg(test)]
+pub(crate) mod testing;
+mod top_k;
+mod walk;
+
+pub use dot::dot;
+pub use exact::ExactIndex;
+pub use graph_file::GRAPH_FILE;
+pub use handle::{IndexHandle, open};
+pub use hnsw::HnswIndex;
+pub use top_k::TopK;
 
 use crate::domain::{Retrieved, UnitVector};
 use crate::pipeline::Deadline;

@@ -7,6 +7,8 @@ mod lanes;
 mod report;
 mod runner;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod track_set;
 
 pub use deadline::Deadline;

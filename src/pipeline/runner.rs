@@ -48,7 +48,7 @@ pub struct PipelineBuilder {
     retrievers: Vec<RetrieverSlot>,
     filters: Vec<Box<dyn CandidateFilter>>,
     ranker: Option<Box<dyn Ranker>>,
-    rerankers: Vec<(Box<dyn Reranker>, OnFailure)>,
+    rerankers: Vec<Box<dyn Reranker>>,
     observers: Vec<Box<dyn Observer>>,
     ladder: Ladder,
 }
@@ -78,9 +78,9 @@ impl PipelineBuilder {
         self
     }
 
-    /// Adds a re-ranker.
-    pub fn reranker(mut self, stage: impl Reranker + 'static, on_failure: OnFailure) -> Self {
-        self.rerankers.push((Box::new(stage), on_failure));
+    /// Adds a re-ranker. One that fails is skipped: the order before it stands.
+    pub fn reranker(mut self, stage: impl Reranker + 'static) -> Self {
+        self.rerankers.push(Box::new(stage));
         self
     }
 
@@ -105,7 +105,7 @@ impl PipelineBuilder {
         );
         names.extend(self.filters.iter().map(|s| format!("filter {}", s.reason().as_str())));
         names.extend(self.ranker.iter().map(|s| format!("rank {}", s.name())));
-        names.extend(self.rerankers.iter().map(|(s, f)| format!("rerank {} {f:?}", s.name())));
+        names.extend(self.rerankers.iter().map(|s| format!("rerank {}", s.name())));
         names.extend(self.observers.iter().map(|s| format!("observe {}", s.name())));
         names.extend(self.ladder.from(Rung::Full).map(|(r, s)| format!("rung {} {}", r.as_str(), s.name())));
         names
@@ -144,7 +144,11 @@ struct Run<'a> {
     pool: PoolCounts,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(deadline: &'a Deadline) -> Self {
+        Self { deadline, reports: Vec::with_capacity(32), degraded: Vec::new(), pool: PoolCounts::default() }
+    }
+
     /// Runs one stage: times it, contains its panic, reports it and names it as degraded when it failed.
     fn stage<T>(
         &mut self,
@@ -198,13 +202,32 @@ impl Pipeline {
         self.finish(context, run, rung)
     }
 
-    /// Fills the context only: evaluation and tools that need the user vector without a list.
-    pub fn context(&mut self, request: Arc<Request>, knobs: Knobs, deadline: &Deadline) -> RequestContext {
-        let mut run = Run { deadline, reports: Vec::new(), degraded: Vec::new(), pool: PoolCounts::default() };
+    /// Runs the funnel up to the filters: the context and what the ranker would get. For evaluation and training rows.
+    pub fn candidates(
+        &mut self,
+        request: Arc<Request>,
+        knobs: Knobs,
+        deadline: &Deadline,
+    ) -> (RequestContext, &CandidateSet) {
+        let mut run = Run::new(deadline);
         let mut context = RequestContext::new(request, knobs);
-        // A rung policy means nothing here: what could be filled is filled.
-        let _ = self.fill_context(&mut context, &mut run);
-        context
+        let filled = self.fill_context(&mut context, &mut run);
+        if filled.and_then(|()| self.retrieve(&context, &mut run, Width::Full)).is_ok() {
+            self.filter(&context, &mut run);
+        } else {
+            self.scratch.candidates.clear();
+        }
+        (context, &self.scratch.candidates)
+    }
+
+    /// The candidates of the last execution, after filters; what the last rung left when it fell below the funnel.
+    pub fn last_candidates(&self) -> &CandidateSet {
+        &self.scratch.candidates
+    }
+
+    /// The task scores of [`Pipeline::last_candidates`], row by row; empty columns when nothing was ranked.
+    pub fn last_scores(&self) -> &TaskScores {
+        &self.scratch.scores
     }
 
     /// The funnel. `Err(rung)`: it gave nothing, go down from that rung.
@@ -339,7 +362,7 @@ impl Pipeline {
         order.clear();
         order.extend(0..candidates.len() as u32);
         sort_rows(order, list_scores, candidates);
-        for (stage, _) in &mut self.stages.rerankers {
+        for stage in &mut self.stages.rerankers {
             let kept = order.clone();
             let before = order.len();
             let done = run.stage(stage.name(), StageKind::Rerank, before, |_| {

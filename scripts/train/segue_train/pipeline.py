@@ -1,0 +1,61 @@
+"""The `all` job: every step from canonical tables to a bundle, in order. The Rust command lines live only here."""
+
+import argparse
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import ranker, towers
+from .config import Config
+
+Step = tuple[str, list[str] | Callable[[], None]]
+
+
+def steps(args: argparse.Namespace, config: Config) -> list[Step]:
+    """Returns the steps: a title, and a command line or a job of this package."""
+    rows, models, first = args.work / "rows", args.work / "models", args.work / "tower-bundle"
+    job = argparse.Namespace(rows=rows, out=models, seed=args.seed)
+    segue = str(args.segue)
+    return [
+        ("training rows for the towers", [
+            segue, "backfill", "towers", "--data", str(args.data), "--out", str(rows),
+            "--rank-days", str(args.rank_days), "--test-days", str(args.test_days)]),
+        ("towers", lambda: towers.run(job, config)),
+        ("bundle of the towers", [
+            segue, "bundle", "build", "--data", str(args.data), "--models", str(models), "--rows", str(rows),
+            "--as-of", "rank", "--out", str(first)]),
+        ("training rows for the ranker", [
+            segue, "backfill", "ranker", "--data", str(args.data), "--bundle", str(first), "--rows", str(rows),
+            "--out", str(rows)]),
+        ("ranker", lambda: ranker.run(job, config)),
+        ("bundle", [
+            segue, "bundle", "build", "--data", str(args.data), "--models", str(models), "--rows", str(rows),
+            "--as-of", "test", "--out", str(args.out)]),
+    ]
+
+
+def run(args: argparse.Namespace, config: Config) -> None:
+    """Runs every step; a step that fails ends the run with its command line."""
+    plan = steps(args, config)
+    (args.work / "models").mkdir(parents=True, exist_ok=True)
+    for number, (title, action) in enumerate(plan, 1):
+        print(f"[{number}/{len(plan)}] {title}", flush=True)
+        started = time.monotonic()
+        if callable(action):
+            action()
+        else:
+            _call(action)
+        print(f"[{number}/{len(plan)}] {title}: {time.monotonic() - started:.1f} s", flush=True)
+    print(f"bundle: {args.out}", flush=True)
+
+
+def _call(command: list[str]) -> None:
+    """Runs one command. Raises `RuntimeError` that shows it when it is missing or fails."""
+    line = " ".join(command)
+    try:
+        status = subprocess.run(command, check=False).returncode
+    except OSError as error:
+        raise RuntimeError(f"cannot run `{Path(command[0])}`: {error}; build it with `cargo build --release`") from error
+    if status != 0:
+        raise RuntimeError(f"step failed with exit code {status}: {line}")

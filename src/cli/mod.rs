@@ -1,0 +1,66 @@
+//! The command line: one file a sub-command. Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+mod backfill;
+mod bundle;
+mod check_config;
+mod demo;
+mod eval;
+mod import;
+mod progress;
+mod serve;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What should this listener hear next? Retrieval, ranking and re-ranking for music in one process.
+#[derive(Debug, Parser)]
+#[command(name = "segue", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Demo(demo::Args),
+    CheckConfig(check_config::Args),
+    World(world::Args),
+    Import(import::Args),
+    #[command(subcommand)]
+    Backfill(backfill::Command),
+    #[command(subcommand)]
+    Bundle(bundle::Command),
+    Eval(eval::Args),
+}
+
+/// Parses the process's arguments, runs the sub-command and prints its error, if any, to standard error.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Printing to a closed pipe is not worth a second error.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let done = match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::CheckConfig(args) => check_config::run(&args),
+        Command::World(args) => world::run(args),
+        Command::Import(args) => import::run(args),
+        Command::Backfill(command) => backfill::run(command),
+        Command::Bundle(command) => bundle::run(command),
+        Command::Eval(args) => eval::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("segue: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Whether a value is one that its key allows.
+
+use std::collections::BTreeMap;
+
+use toml::Value;
+use tracing_subscriber::EnvFilter;
+
+use super::Config;
+use super::faults::{Fault, Problem};
+use super::layers::Setting;
+
+/// The range of every numeric key, both ends allowed.
+const RANGES: [(&str, f64, f64); 35] = [
+    ("server.workers", 0.0, 256.0),
+    ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
+    ("server.budget_ms", 1.0, 60_000.0),
+    ("server.drain_s", 0.0, 300.0),
+    ("server.max_list_len", 1.0, 10_000.0),
+    ("lanes.count", 0.0, 1_024.0),
+    ("lanes.queue_capacity", 1.0, 65_536.0),
+    ("index.exact_below", 0.0, 10_000_000.0),
+    ("index.connections", 4.0, 64.0),
+    ("index.ef_construction", 8.0, 2_000.0),
+    ("index.ef_factor", 1.0, 10.0),
+    ("inference.device_id", 0.0, 255.0),
+    ("retrieval.two_tower", 0.0, 10_000.0),
+    ("retrieval.popular", 0.0, 10_000.0),
+    ("retrieval.session_artists", 0.0, 10_000.0),
+    ("retrieval.fresh", 0.0, 10_000.0),
+    ("retrieval.exploration", 0.0, 10_000.0),
+    ("retrieval.fresh_days", 1.0, 3_650.0),
+    ("signals.early_skip_ms", 0.0, 60_000.0),
+    ("signals.positive_ms", 1_000.0, 600_000.0),
+    ("signals.skip_decay", 0.0, 1.0),
+    ("signals.forgive", 0.0, 1.0),
+    ("signals.affinity_half_life_days", 1.0, 3_650.0),
+    ("state.session_idle_min", 1.0, 1_440.0),
+    ("state.max_sessions", 1.0, 1_000_000_000.0),
+    ("state.max_profiles", 1.0, 1_000_000_000.0),
+    ("state.duplicate_window", 1.0, 1_000_000_000.0),
+    ("events.max_batch", 1.0, 10_000.0),
+    ("events.max_future_s", 0.0, 86_400.0),
+    ("events.max_age_days", 1.0, 3_650.0),
+    ("knobs.blend.complete", 0.0, 10.0),
+    ("knobs.blend.skip", 0.0, 10.0),
+    ("knobs.blend.like", 0.0, 10.0),
+    ("knobs.popularity_penalty", 0.0, 5.0),
+    ("knobs.artist_window", 1.0, 50.0),
+];
+
+/// Checks one setting by itself: type, range, and the key's own rule.
+pub(super) fn one_key(setting: &Setting) -> Result<(), Problem> {
+    let wrong_type = |expected: &str| Err(Problem::WrongType { expected: expected.into() });
+    match (&setting.sample, &setting.value) {
+        (Value::Integer(_), Value::Integer(given)) => in_range(&setting.key, *given as f64),
+        (Value::Integer(_), _) => wrong_type("a whole number"),
+        (Value::Float(_), Value::Integer(given)) => in_range(&setting.key, *given as f64),
+        (Value::Float(_), Value::Float(given)) => in_range(&setting.key, *given),
+        (Value::Float(_), _) => wrong_type("a number"),
+        (Value::Boolean(_), Value::Boolean(_)) => Ok(()),
+        (Value::Boolean(_), _) => wrong_type("true or false"),
+        (Value::String(_), Value::String(given)) => text(&setting.key, given),
+        (Value::String(_), _) => wrong_type("text in quotes"),
+        (Value::Datetime(_) | Value::Array(_) | Value::Table(_), _) => Ok(()),
+    }
+}
+
+/// Checks what depends on several keys. `given`: the winning setting of each key that a layer set.
+pub(super) fn across_keys(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
+    let signals = &config.signals;
+    if signals.early_skip_ms <= signals.positive_ms {
+        return None;
+    }
+    let set_by = given.get("signals.early_skip_ms").or_else(|| given.get("signals.positive_ms"))?;
+    let (early, positive) = (signals.early_skip_ms, signals.positive_ms);
+    let why = format!("signals.early_skip_ms ({early}) must not exceed signals.positive_ms ({positive})");
+    Some(set_by.fault(Problem::Refused(why)))
+}
+
+fn in_range(key: &str, given: f64) -> Result<(), Problem> {
+    match RANGES.iter().find(|(ranged, ..)| *ranged == key) {
+        Some((_, least, most)) if !(*least..=*most).contains(&given) => Err(Problem::OutOfRange(range(*least, *most))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn text(key: &str, given: &str) -> Result<(), Problem> {
+    if given.is_empty() {
+        return Err(Problem::Refused("must not be empty".into()));
+    }
+    if key == "log.level" {
+        let wrong = |e| Problem::Refused(format!("not a filter such as `info` or `segue=debug`: {e}"));
+        return EnvFilter::try_new(given).map(|_| ()).map_err(wrong);
+    }
+    Ok(())
+}
+
+/// `least..most`, digits grouped as TOML allows.
+fn range(least: f64, most: f64) -> String {
+    format!("{}..{}", grouped(least), grouped(most))
+}
+
+fn grouped(number: f64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
+    String::from_utf8_lossy(&groups.join(&b'_')).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::Schema;
+    use super::*;
+
+    #[test]
+    fn every_numeric_key_has_a_range_and_a_default_inside_it() {
+        let schema = Schema::new();
+        let numeric: BTreeMap<&str, f64> = schema
+            .keys()
+            .filter_map(|(key, sample)| Some((key, sample.as_float().or(sample.as_integer().map(|i| i as f64))?)))
+            .collect();
+        let ranged: BTreeMap<&str, (f64, f64)> =
+            RANGES.iter().map(|(key, least, most)| (*key, (*least, *most))).collect();
+        assert_eq!(numeric.keys().collect::<Vec<_>>(), ranged.keys().collect::<Vec<_>>());
+        assert_eq!(ranged.len(), RANGES.len());
+        for (key, default) in numeric {
+            assert!((ranged[key].0..=ranged[key].1).contains(&default), "{key}");
+            assert!(in_range(key, f64::NAN).is_err() && in_range(key, f64::INFINITY).is_err(), "{key}");
+        }
+    }
+
+    /// The comment lines right above `key`'s line in the file that ships.
+    fn comment_above(file: &str, section: &str, name: &str) -> String {
+        let mut current = String::new();
+        let mut comment = String::new();
+        for line in file.lines() {
+            let bare = line.trim_start_matches("# ");
+            if let Some(header) = line.strip_prefix('[') {
+                current = header.trim_end_matches(']').to_owned();
+            } else if current == section && bare.starts_with(&format!("{name} = ")) {
+                return comment;
+            }
+            comment = if line.starts_with('#') { comment + line + "\n" } else { String::new() };
+        }
+        panic!("config/segue.toml does not show {section}.{name}");
+    }
+
+    #[test]
+    fn the_file_that_ships_documents_every_key_and_its_range() {
+        let file = include_str!("../../config/segue.toml");
+        for (key, _) in Schema::new().keys() {
+            let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+            let comment = comment_above(file, section, name);
+            assert!(!comment.is_empty(), "{key} has no comment");
+            if let Some((_, least, most)) = RANGES.iter().find(|(ranged, ..)| *ranged == key) {
+                let shown = format!("range {}.", range(*least, *most));
+                assert!(comment.contains(&shown), "{key}: the comment does not say `{shown}`");
+            }
+        }
+    }
+
+    #[test]
+    fn groups_digits_as_toml_does() {
+        assert_eq!(range(0.0, 16_777_216.0), "0..16_777_216");
+        assert_eq!(range(1.0, 100.0), "1..100");
+    }
+}

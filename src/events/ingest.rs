@@ -1,0 +1,160 @@
+//! From a client's batch to the live state: each event gets one outcome, and what is accepted counts from the next
+//! request on.
+
+use std::sync::Arc;
+
+use super::validate::{Clock, validate};
+use super::{EventLog, EventLogError, RawEvent};
+use crate::config::EventsConfig;
+use crate::domain::{Catalogue, Event, ItemVectors};
+use crate::features::StateStore;
+
+/// What became of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventOutcome {
+    /// In the log and in the state.
+    Accepted,
+    /// Its id was accepted before, within the duplicate window.
+    Duplicate,
+    /// Refused; the text begins with the field at fault.
+    Rejected(String),
+}
+
+/// Takes events in.
+pub struct Ingest {
+    state: Arc<StateStore>,
+    log: Arc<dyn EventLog>,
+    catalogue: Arc<Catalogue>,
+    vectors: Arc<ItemVectors>,
+    config: EventsConfig,
+}
+
+impl Ingest {
+    /// Wires the parts.
+    pub fn new(
+        state: Arc<StateStore>,
+        log: Arc<dyn EventLog>,
+        catalogue: Arc<Catalogue>,
+        vectors: Arc<ItemVectors>,
+        config: EventsConfig,
+    ) -> Self {
+        Self { state, log, catalogue, vectors, config }
+    }
+
+    /// Takes a batch at server time `now_ms`: validates, drops duplicates, appends to the log, applies in order. One
+    /// outcome an event, in order.
+    ///
+    /// # Errors
+    /// The log's: then nothing of the batch counts, and it may be sent again.
+    pub fn ingest(&self, batch: Vec<RawEvent>, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let (mut accepted, mut places) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        for raw in batch {
+            match self.admit(raw, now_ms) {
+                Ok(event) => {
+                    places.push(outcomes.len());
+                    accepted.push(event);
+                    outcomes.push(EventOutcome::Accepted);
+                }
+                Err(outcome) => outcomes.push(outcome),
+            }
+        }
+        if let Err(error) = self.log.append(&accepted) {
+            accepted.iter().for_each(|event| self.state.forget(&event.event_id));
+            return Err(error);
+        }
+        for (event, place) in accepted.iter().zip(places) {
+            if let Err(fault) = self.state.apply(event, &self.catalogue, &self.vectors) {
+                // Only a batch that contradicts itself comes here: two listeners in one session.
+                self.state.forget(&event.event_id);
+                outcomes[place] = EventOutcome::Rejected(fault.to_string());
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Whether an event may go into the log; its id is remembered only if so.
+    fn admit(&self, raw: RawEvent, now_ms: i64) -> Result<Event, EventOutcome> {
+        let event = validate(raw, Clock { now_ms, config: &self.config }).map_err(EventOutcome::Rejected)?;
+        self.state.check(&event, &self.catalogue).map_err(|fault| EventOutcome::Rejected(fault.to_string()))?;
+        if self.state.first_time(&event.event_id) { Ok(event) } else { Err(EventOutcome::Duplicate) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{SignalConfig, StateConfig};
+    use crate::domain::{SessionId, UserId, bare_track};
+    use crate::events::MemoryLog;
+    use serde_json::json;
+
+    const NOW_MS: i64 = 1_767_225_600_000;
+
+    struct Broken;
+
+    impl EventLog for Broken {
+        fn append(&self, _: &[Event]) -> Result<(), EventLogError> {
+            Err(EventLogError("disk full".into()))
+        }
+    }
+
+    fn ingest(log: Arc<dyn EventLog>) -> (Ingest, Arc<StateStore>) {
+        let catalogue = Catalogue::new(vec![bare_track("t0", "a"), bare_track("t1", "b")]).unwrap();
+        let vectors = ItemVectors::from_raw(vec![1.0, 0.0, 0.0, 1.0], 2).unwrap();
+        let state = Arc::new(StateStore::new(&StateConfig::default(), &SignalConfig::default()));
+        let parts = (Arc::clone(&state), Arc::new(catalogue), Arc::new(vectors));
+        (Ingest::new(parts.0, log, parts.1, parts.2, EventsConfig::default()), state)
+    }
+
+    fn raw(id: &str, user: &str, track: &str, kind: &str) -> RawEvent {
+        serde_json::from_value(json!({ "event_id": id, "user_id": user, "session_id": "s", "track_id": track,
+            "type": kind, "played_ms": 5_000, "client_ts": "2026-01-01T00:00:00Z" }))
+        .unwrap()
+    }
+
+    #[test]
+    fn accepted_events_are_logged_and_seen_by_the_next_read() {
+        let log = Arc::new(MemoryLog::new(2));
+        let (ingest, state) = ingest(Arc::clone(&log) as _);
+        let batch = vec![
+            raw("e1", "u", "t0", "play_start"),
+            raw("e2", "u", "t0", "skip"),
+            raw("e2", "u", "t0", "skip"),
+            raw("e3", "u", "t9", "skip"),
+            raw("e4", "other", "t0", "skip"),
+            raw("e5", "u", "t1", "play_start"),
+        ];
+        let outcomes = ingest.ingest(batch, NOW_MS).unwrap();
+        assert_eq!(outcomes[..3], [EventOutcome::Accepted, EventOutcome::Accepted, EventOutcome::Duplicate]);
+        assert!(matches!(&outcomes[3], EventOutcome::Rejected(why) if why.contains("no track \"t9\"")), "{outcomes:?}");
+        assert!(matches!(&outcomes[4], EventOutcome::Rejected(why) if why.starts_with("session_id")), "{outcomes:?}");
+        assert_eq!(outcomes[5], EventOutcome::Accepted);
+        let session = state.session(&SessionId::new("s").unwrap());
+        assert_eq!((session.skips, session.window.len()), (1, 1));
+        assert!(session.current.is_some());
+        assert_eq!(state.profile(&UserId::new("u").unwrap()).skips, 1);
+        let newest: Vec<_> = log.newest(9).iter().map(|e| e.event_id.to_string()).collect();
+        assert_eq!(newest.last().map(String::as_str), Some("e5"));
+        assert_eq!(newest.len(), 2);
+    }
+
+    #[test]
+    fn a_rejected_event_may_come_again_corrected() {
+        let (ingest, _) = ingest(Arc::new(MemoryLog::new(9)));
+        assert!(matches!(
+            ingest.ingest(vec![raw("e1", "u", "t9", "skip")], NOW_MS).unwrap()[0],
+            EventOutcome::Rejected(_)
+        ));
+        assert_eq!(ingest.ingest(vec![raw("e1", "u", "t0", "skip")], NOW_MS).unwrap()[0], EventOutcome::Accepted);
+    }
+
+    #[test]
+    fn when_the_log_fails_nothing_counts() {
+        let (ingest, state) = ingest(Arc::new(Broken));
+        let fault = ingest.ingest(vec![raw("e1", "u", "t0", "skip")], NOW_MS).unwrap_err();
+        assert_eq!(fault.to_string(), "the event log failed: disk full");
+        assert_eq!(state.session(&SessionId::new("s").unwrap()).plays, 0);
+        assert!(state.first_time(&crate::domain::EventId::new("e1").unwrap()), "the id was given back");
+    }
+}

@@ -1,0 +1,11 @@
+//! Events on their way in: validation, the duplicate window, the log, the live state.
+
+mod ingest;
+mod log;
+mod raw;
+mod validate;
+
+pub use ingest::{EventOutcome, Ingest};
+pub use log::{EventLog, EventLogError, MemoryLog};
+pub use raw::{RawContext, RawEvent};
+pub use validate::{Clock, validate};

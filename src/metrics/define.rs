@@ -1,0 +1,73 @@
+//! The macro that makes a metric's doc comment its help text, and the constructors it calls.
+
+use prometheus::{
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// Defines a struct of metrics. Each field is `name: Type = constructor("metric_name", arguments)`; its doc comment is
+/// both the documentation and the help text that a scrape returns.
+macro_rules! metrics {
+    (
+        $(#[$meta:meta])*
+        $name:ident {
+            $($(#[doc = $help:literal])+ $field:ident: $kind:ty = $make:ident($metric:literal $(, $arg:expr)*)),+ $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone)]
+        pub struct $name { $($(#[doc = $help])+ pub $field: $kind),+ }
+
+        impl $name {
+            /// Makes the metrics and registers them.
+            ///
+            /// # Errors
+            /// A name that is taken in this registry.
+            pub fn register(registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+                Ok(Self {
+                    $($field: $crate::metrics::define::$make(
+                        registry, $metric, concat!($($help),+).trim(), $($arg),*
+                    )?),+
+                })
+            }
+        }
+    };
+}
+pub(super) use metrics;
+
+type Made<T> = Result<T, prometheus::Error>;
+
+fn registered<T: prometheus::core::Collector + Clone + 'static>(registry: &Registry, made: Made<T>) -> Made<T> {
+    let metric = made?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+pub(super) fn counter(registry: &Registry, name: &str, help: &str) -> Made<IntCounter> {
+    registered(registry, IntCounter::new(name, help))
+}
+
+pub(super) fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Made<IntCounterVec> {
+    registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> Made<IntGauge> {
+    registered(registry, IntGauge::new(name, help))
+}
+
+pub(super) fn float_gauge(registry: &Registry, name: &str, help: &str) -> Made<Gauge> {
+    registered(registry, Gauge::new(name, help))
+}
+
+pub(super) fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Made<IntGaugeVec> {
+    registered(registry, IntGaugeVec::new(Opts::new(name, help), labels))
+}
+
+pub(super) fn histograms(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    buckets: &[f64],
+) -> Made<HistogramVec> {
+    registered(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+}

@@ -1,0 +1,46 @@
+//! Metrics of the process: lanes, live state and what is loaded.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus::{Gauge, IntGauge, IntGaugeVec};
+
+use super::define::metrics;
+
+metrics! {
+    /// The process; gauges of others' state are set when a scrape comes.
+    NodeMetrics {
+        /// Requests waiting for a lane.
+        queue_length: IntGauge = gauge("segue_lanes_queue_length"),
+        /// Lanes at work.
+        lanes_busy: IntGauge = gauge("segue_lanes_busy"),
+        /// Lanes in all.
+        lanes: IntGauge = gauge("segue_lanes_count"),
+        /// Live sessions held.
+        sessions: IntGauge = gauge("segue_state_sessions"),
+        /// Profiles held.
+        profiles: IntGauge = gauge("segue_state_profiles"),
+        /// Always 1; the label is the version of the binary.
+        build: IntGaugeVec = gauges("segue_build_info", &["version"]),
+        /// Always 1; the labels are the bundle in force and its index engine.
+        bundle: IntGaugeVec = gauges("segue_bundle_info", &["version", "engine"]),
+        /// Tracks of the bundle in force.
+        tracks: IntGauge = gauge("segue_bundle_tracks"),
+        /// When the process started, seconds since 1970-01-01 UTC.
+        start: Gauge = float_gauge("segue_process_start_time_seconds"),
+    }
+}
+
+impl NodeMetrics {
+    pub(super) fn started(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.start.set(now.as_secs_f64());
+        self.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    }
+
+    /// Names the bundle in force in place of the one before.
+    pub fn loaded(&self, version: &str, engine: &str, tracks: usize) {
+        self.bundle.reset();
+        self.bundle.with_label_values(&[version, engine]).set(1);
+        self.tracks.set(tracks as i64);
+    }
+}

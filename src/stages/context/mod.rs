@@ -1,0 +1,5 @@
+//! Context sources, in wiring order: session, profile, user vector, intent.
+
+mod intent;
+
+pub use intent::IntentSource;

@@ -1,0 +1,152 @@
+//! Each filter against a naive predicate over full rows.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{ArtistIx, Catalogue, RemovalReason, Request, RequestContext, SessionState, UserProfile};
+use crate::pipeline::CandidateFilter;
+use crate::stages::fixtures;
+
+const TRACKS: u32 = 40;
+
+fn catalogue() -> Arc<Catalogue> {
+    fixtures::catalogue(TRACKS as usize, |row, track| {
+        track.explicit = row % 4 == 0;
+        track.recording_id = (row % 5 == 0).then(|| format!("r{}", row % 3));
+        track.available_from_ms = (row % 6 == 0).then_some(100);
+        track.available_until_ms = (row % 7 == 0).then_some(200);
+        track.markets = match row % 3 {
+            0 => None,
+            1 => Some(vec!["SE".into()]),
+            _ => Some(vec!["DE".into(), "SE".into()]),
+        };
+    })
+}
+
+fn filters(catalogue: &Arc<Catalogue>, takedowns: &Arc<Takedowns>) -> Vec<Box<dyn CandidateFilter>> {
+    vec![
+        Box::new(PlayedInSession::default()),
+        Box::new(ServedBefore::default()),
+        Box::new(Excluded),
+        Box::new(Disliked),
+        Box::new(BlockedArtist::new(Arc::clone(catalogue))),
+        Box::new(Market::new(Arc::clone(catalogue))),
+        Box::new(Explicit::new(catalogue)),
+        Box::new(Licence::new(catalogue)),
+        Box::new(TakenDown::new(Arc::clone(takedowns))),
+        Box::new(SameRecording::new(Arc::clone(catalogue))),
+    ]
+}
+
+/// Whether a track must go, read from its full row; `earlier` are the candidates before it.
+fn must_go(
+    reason: RemovalReason,
+    catalogue: &Catalogue,
+    down: &[TrackIx],
+    context: &RequestContext,
+    track: TrackIx,
+    earlier: &[TrackIx],
+) -> bool {
+    let (row, request, session) = (catalogue.track(track), &context.request, &context.session);
+    match reason {
+        RemovalReason::PlayedInSession => session.window.iter().any(|play| play.track == track),
+        RemovalReason::ServedBefore => session.served.contains(&track),
+        RemovalReason::Excluded => request.exclude.contains(&track) || request.current_track == Some(track),
+        RemovalReason::Disliked => context.profile.disliked.contains(&track),
+        RemovalReason::BlockedArtist => context.profile.blocked_artists.contains(&catalogue.artist_of(track)),
+        RemovalReason::Market => match (&request.market, &row.markets) {
+            (Some(market), Some(licensed)) => !licensed.contains(market),
+            (None, _) | (_, None) => false,
+        },
+        RemovalReason::Explicit => row.explicit && !request.allow_explicit,
+        RemovalReason::Licence => {
+            row.available_from_ms.is_some_and(|from| request.now_ms < from)
+                || row.available_until_ms.is_some_and(|until| request.now_ms >= until)
+        }
+        RemovalReason::TakenDown => down.contains(&track),
+        RemovalReason::SameRecording => {
+            row.recording_id.is_some()
+                && earlier.iter().any(|other| catalogue.track(*other).recording_id == row.recording_id)
+        }
+    }
+}
+
+fn rows() -> impl Strategy<Value = Vec<TrackIx>> {
+    prop::collection::btree_set((0..TRACKS).prop_map(TrackIx), 0..12).prop_map(|set| set.into_iter().collect())
+}
+
+prop_compose! {
+    fn contexts()(
+        market in prop::option::of(prop::sample::select(vec!["SE", "DE", "XX"])),
+        (exclude, served, disliked) in (rows(), rows(), rows()),
+        played in prop::collection::vec(0..TRACKS, 0..8),
+        current in prop::option::of((0..TRACKS).prop_map(TrackIx)),
+        blocked in prop::collection::btree_set((0u32..13).prop_map(ArtistIx), 0..4),
+        allow_explicit: bool,
+        now_ms in prop::sample::select(vec![0i64, 99, 100, 199, 200, 300]),
+    ) -> RequestContext {
+        let market_ix = market.and_then(|code| catalogue().find_market(code));
+        let market = market.map(str::to_owned);
+        let request =
+            Request { exclude, current_track: current, market, market_ix, allow_explicit, now_ms, ..fixtures::request() };
+        let session = SessionState { served, ..fixtures::session(&played) };
+        let blocked_artists = blocked.into_iter().collect();
+        fixtures::context(request, session, UserProfile { disliked, blocked_artists, ..UserProfile::default() })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+    #[test]
+    fn mark_exactly_what_must_go(
+        context in contexts(),
+        down in rows(),
+        tracks in Just((0..TRACKS).map(TrackIx).collect::<Vec<_>>()).prop_shuffle(),
+        marked in prop::collection::vec(any::<bool>(), TRACKS as usize),
+    ) {
+        let catalogue = catalogue();
+        let takedowns = Arc::new(Takedowns::new(TRACKS as usize));
+        down.iter().for_each(|track| assert!(takedowns.take_down(*track)));
+        for mut filter in filters(&catalogue, &takedowns) {
+            // Twice, because filters reuse their memory; the second time with marks of others, which must stay.
+            for before in [vec![false; tracks.len()], marked.clone()] {
+                let mut removed = before.clone();
+                filter.mark(&context, &tracks, &mut removed);
+                let mut earlier = Vec::new();
+                for (at, track) in tracks.iter().enumerate() {
+                    let gone = must_go(filter.reason(), &catalogue, &down, &context, *track, &earlier);
+                    prop_assert_eq!(removed[at], before[at] || gone, "{:?} of {:?}", filter.reason(), track);
+                    if !before[at] {
+                        earlier.push(*track);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_sounds_in_the_session_is_excluded_too() {
+    let mut session = fixtures::session(&[7]);
+    session.current = session.window.pop();
+    let context = fixtures::context(fixtures::request(), session, UserProfile::default());
+    for mut filter in [Box::new(Excluded) as Box<dyn CandidateFilter>, Box::new(PlayedInSession::default())] {
+        let mut removed = [false; 2];
+        filter.mark(&context, &[TrackIx(6), TrackIx(7)], &mut removed);
+        assert_eq!(removed, [false, true]);
+    }
+}
+
+#[test]
+fn without_windows_a_licence_costs_nothing() {
+    let catalogue = fixtures::catalogue(3, |_, _| {});
+    let mut removed = [false; 3];
+    Licence::new(&catalogue).mark(
+        &fixtures::context(fixtures::request(), SessionState::default(), UserProfile::default()),
+        &[TrackIx(0), TrackIx(1), TrackIx(2)],
+        &mut removed,
+    );
+    assert_eq!(removed, [false; 3]);
+}

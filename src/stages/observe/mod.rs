@@ -1,0 +1,7 @@
+//! Observers: metrics, what was served, and the trace of every answer.
+
+mod metrics;
+mod trace;
+
+pub use metrics::MetricsObserver;
+pub use trace::{DEFAULT_TRACE_BYTES, Trace, TraceObserver, TraceStore};

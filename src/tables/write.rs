@@ -1,0 +1,110 @@
+//! Writing a table row by row in bounded memory.
+
+use std::fs::File;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::{FieldRef, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use super::schema::fields;
+use super::{Column, TableError};
+
+/// Rows held before they are encoded.
+const BATCH_ROWS: usize = 8_192;
+/// Rows of one row group.
+const GROUP_ROWS: usize = 65_536;
+
+/// Writes rows to `<path>.partial` and renames it on [`RowWriter::finish`]; a writer that is dropped leaves no table behind.
+pub struct RowWriter<T> {
+    path: PathBuf,
+    partial: PathBuf,
+    fields: Vec<FieldRef>,
+    rows: Vec<T>,
+    written: u64,
+    writer: Option<ArrowWriter<File>>,
+    row: PhantomData<T>,
+}
+
+impl<T: serde::Serialize> RowWriter<T> {
+    /// Opens the table. `T` serialises to a map whose keys are the columns' names.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn create(path: &Path, columns: &[Column]) -> Result<Self, TableError> {
+        let partial = path.with_extension("partial");
+        let fields = fields(columns);
+        let file = File::create(&partial).map_err(|e| TableError::new(path, e))?;
+        let level = ZstdLevel::try_new(3).map_err(|e| TableError::new(path, e))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_max_row_group_row_count(Some(GROUP_ROWS))
+            .set_created_by("segue".into())
+            .build();
+        let schema = Arc::new(Schema::new(fields.clone()));
+        let writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(|e| TableError::new(path, e))?;
+        Ok(Self {
+            path: path.to_owned(),
+            partial,
+            fields,
+            rows: Vec::with_capacity(BATCH_ROWS),
+            written: 0,
+            writer: Some(writer),
+            row: PhantomData,
+        })
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// If the row does not fit the columns or the disk is full.
+    pub fn write(&mut self, row: T) -> Result<(), TableError> {
+        self.rows.push(row);
+        self.written += 1;
+        if self.rows.len() >= BATCH_ROWS { self.flush() } else { Ok(()) }
+    }
+
+    /// Rows added so far.
+    pub fn len(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether no row was added yet.
+    pub fn is_empty(&self) -> bool {
+        self.written == 0
+    }
+
+    /// Completes the file and gives it its name; returns the number of rows.
+    ///
+    /// # Errors
+    /// As [`RowWriter::write`].
+    pub fn finish(mut self) -> Result<u64, TableError> {
+        self.flush()?;
+        if let Some(writer) = self.writer.take() {
+            let file = writer.into_inner().map_err(|e| TableError::new(&self.path, e))?;
+            file.sync_all().map_err(|e| TableError::new(&self.path, e))?;
+        }
+        std::fs::rename(&self.partial, &self.path).map_err(|e| TableError::new(&self.path, e))?;
+        Ok(self.written)
+    }
+
+    fn flush(&mut self) -> Result<(), TableError> {
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.rows.is_empty()) else { return Ok(()) };
+        let batch =
+            serde_arrow::to_record_batch(&self.fields, &self.rows).map_err(|e| TableError::new(&self.path, e))?;
+        self.rows.clear();
+        writer.write(&batch).map_err(|e| TableError::new(&self.path, e))
+    }
+}
+
+impl<T> Drop for RowWriter<T> {
+    fn drop(&mut self) {
+        if self.writer.take().is_some() {
+            // Nothing was promised for a table that was not finished.
+            let _ = std::fs::remove_file(&self.partial);
+        }
+    }
+}

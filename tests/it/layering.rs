@@ -1,0 +1,179 @@
+//! Who may import whom, read off the sources (`ARCHITECTURE.md`), and the sources' other written rules.
+
+use std::path::Path;
+
+use crate::sources::{Source, below, paths_from, without_test_files};
+
+/// Each module with what it may name of this crate, lowest first. `module` allows all of it, `module::Item` that item
+/// only. Test code is free, but for `HOMES`.
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
+    ("domain", &["pipeline::StageReport"]),
+    ("pipeline", &["domain"]),
+    ("config", &["domain"]),
+    ("metrics", &["domain", "pipeline", "config"]),
+    ("tables", &["domain", "config"]),
+    ("features", &["domain", "config", "metrics"]),
+    ("index", &["domain", "config", "metrics", "pipeline::Deadline"]),
+    ("inference", &["domain", "config", "metrics", "features::schema"]),
+    ("events", &["domain", "config", "metrics", "features"]),
+    ("stages", &["domain", "pipeline", "config", "metrics", "features", "index", "inference"]),
+    ("bundle", &["domain", "config", "tables", "features", "index", "inference", "pipeline::Deadline"]),
+    ("world", &["domain", "config", "tables", "features"]),
+    ("import", &["domain", "config", "tables"]),
+    (
+        "app",
+        &["domain", "pipeline", "config", "metrics", "features", "index", "inference", "events", "stages", "bundle"],
+    ),
+    ("backfill", &["domain", "pipeline", "config", "tables", "features", "stages", "bundle", "app"]),
+    ("evaluate", &["domain", "pipeline", "config", "tables", "features", "stages", "bundle", "app"]),
+    ("http", &["domain", "pipeline", "config", "metrics", "features", "events", "stages", "bundle", "app"]),
+    (
+        "startup",
+        &["domain", "pipeline", "config", "metrics", "features", "events", "bundle", "inference", "app", "http"],
+    ),
+    (
+        "cli",
+        &[
+            "domain",
+            "pipeline",
+            "config",
+            "tables",
+            "bundle",
+            "inference",
+            "world",
+            "import",
+            "backfill",
+            "evaluate",
+            "app",
+            "startup",
+        ],
+    ),
+    ("main", &["cli"]),
+];
+
+/// Heavy crates, each with the only places that may name it.
+const HOMES: [(&str, &[&str]); 11] = [
+    ("actix_web", &["http/", "startup.rs"]),
+    ("actix_http", &["http/", "startup.rs"]),
+    ("actix_rt", &["http/", "startup.rs"]),
+    ("anndists", &["index/hnsw.rs"]),
+    ("arrow", &["tables/"]),
+    ("clap", &["cli/"]),
+    ("hnsw_rs", &["index/hnsw.rs"]),
+    ("indicatif", &["cli/"]),
+    ("ort", &["inference/"]),
+    ("parquet", &["tables/"]),
+    ("serde_arrow", &["tables/"]),
+];
+
+/// Most lines of a file.
+const MAX_LINES: usize = 500;
+
+fn sources() -> Vec<Source> {
+    let sources = below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    assert!(sources.len() > 20, "src was not read");
+    sources
+}
+
+fn assert_none(broken: &[String]) {
+    assert!(broken.is_empty(), "{} broken:\n{}", broken.len(), broken.join("\n"));
+}
+
+/// Breaches of `MAY_IMPORT` in one file.
+fn forbidden_imports(source: &Source) -> Vec<String> {
+    if source.path == "lib.rs" {
+        return Vec::new();
+    }
+    let module = source.module();
+    let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == module) else {
+        return vec![format!("src/{}: module `{module}` has no rule; add it to MAY_IMPORT", source.path)];
+    };
+    let fits = |parts: &[String]| {
+        parts[0] == module
+            || allowed.iter().any(|rule| rule.split("::").eq(parts.iter().take(rule.split("::").count())))
+    };
+    let rule = allowed.join(", ");
+    let named = source.names_from_root();
+    let broken = named.iter().filter(|named| !fits(&named.parts));
+    broken
+        .map(|named| {
+            format!("src/{}:{}: `{}`; {module} may import {rule}", source.path, named.line, named.parts.join("::"))
+        })
+        .collect()
+}
+
+/// Breaches of `HOMES` in one file.
+fn foreign_crates(source: &Source) -> Vec<String> {
+    let code = source.code(true);
+    let away = HOMES.iter().filter(|(_, homes)| !homes.iter().any(|home| source.path.starts_with(home)));
+    away.flat_map(|(name, homes)| {
+        let rule = homes.join(", ");
+        paths_from(&code, name)
+            .into_iter()
+            .map(move |at| format!("src/{}:{}: `{name}` lives in {rule}", source.path, at.line))
+    })
+    .collect()
+}
+
+/// Lines of one file that hold a word which the project does not merge.
+fn unwanted_lines(source: &Source) -> Vec<String> {
+    let unwanted = ["TODO", "FIXME", "XXX", "[allow("];
+    let lines = source.text.lines().enumerate();
+    lines
+        .flat_map(|(at, line)| {
+            unwanted.iter().filter(move |word| line.contains(**word)).map(move |word| (at + 1, word))
+        })
+        .map(|(line, word)| format!("src/{}:{line}: `{word}`", source.path))
+        .collect()
+}
+
+#[test]
+fn modules_import_only_what_lies_below_them() {
+    let sources = sources();
+    let broken: Vec<String> = without_test_files(&sources).into_iter().flat_map(forbidden_imports).collect();
+    assert_none(&broken);
+}
+
+#[test]
+fn heavy_crates_live_in_one_place() {
+    let broken: Vec<String> = sources().iter().flat_map(foreign_crates).collect();
+    assert_none(&broken);
+}
+
+#[test]
+fn files_are_short_and_finished() {
+    let sources = sources();
+    let long =
+        sources.iter().map(|source| (source, source.text.lines().count())).filter(|(_, lines)| *lines > MAX_LINES);
+    let mut broken: Vec<String> = long
+        .map(|(source, lines)| format!("src/{}: {lines} lines, more than {MAX_LINES}: split it by role", source.path))
+        .collect();
+    broken.extend(sources.iter().flat_map(unwanted_lines));
+    assert_none(&broken);
+}
+
+#[test]
+fn the_rules_allow_no_cycle() {
+    for (at, (module, allowed)) in MAY_IMPORT.iter().enumerate() {
+        for rule in allowed.iter().filter(|rule| !rule.contains("::")) {
+            let below = MAY_IMPORT[..at].iter().any(|(name, _)| name == rule);
+            assert!(below, "{module} may import {rule}, which is not below it");
+        }
+    }
+}
+
+#[test]
+fn a_breach_is_found_and_named() {
+    let text = "use crate::{domain::Track,\n    http::Routes};\nuse parquet::file;\n#[allow(x)]\n";
+    let source = Source { path: "index/a.rs".into(), text: text.into() };
+    let found = [forbidden_imports(&source), foreign_crates(&source), unwanted_lines(&source)].concat();
+    let rule = "index may import domain, config, metrics, pipeline::Deadline";
+    let expected = [
+        format!("src/index/a.rs:1: `http::Routes`; {rule}"),
+        "src/index/a.rs:3: `parquet` lives in tables/".to_owned(),
+        "src/index/a.rs:4: `[allow(`".to_owned(),
+    ];
+    assert_eq!(found, expected);
+    let stranger = Source { path: "gadget.rs".into(), text: String::new() };
+    assert!(forbidden_imports(&stranger)[0].contains("add it to MAY_IMPORT"));
+}
