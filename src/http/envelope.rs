@@ -53,8 +53,9 @@ pub(super) async fn envelope(
     let status = outcome
         .as_ref()
         .map_or_else(|error| error.as_response_error().status_code(), actix_web::dev::ServiceResponse::status);
+    let route = route.as_deref().unwrap_or("unmatched");
+    tracing::debug!(request_id = ?id, route, status = status.as_u16(), "answered");
     if let Some(state) = state {
-        let route = route.as_deref().unwrap_or("unmatched");
         state.service().observe_http(route, status.as_u16(), arrived.elapsed().as_secs_f64());
     }
     outcome

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use utoipa::OpenApi;
 
-use super::handlers::{admin, listeners, ops, recommend, tracks};
+use super::handlers::{admin, events, listeners, ops, recommend, tracks};
 use super::problem::Problem;
 
 /// Collects every documented handler.
@@ -15,11 +15,13 @@ use super::problem::Problem;
         description = "What should this listener hear next? JSON, snake_case, opaque string ids; unknown fields are \
                        refused; every error is a problem document (RFC 9457); `X-Request-Id` is taken and returned."
     ),
+    // What `IntoResponses` refers to is not collected by itself.
+    components(schemas(Problem)),
     paths(
         recommend::next_tracks,
         recommend::rank,
         recommend::trace,
-        //EV events::ingest,
+        events::ingest,
         listeners::session,
         listeners::erase,
         tracks::track,

@@ -3,6 +3,7 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 
+use super::service::IngestError;
 use crate::domain::IdError;
 use crate::pipeline::Refused;
 
@@ -169,6 +170,18 @@ impl From<Refused> for ApiError {
     }
 }
 
+impl From<IngestError> for ApiError {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Overloaded { retry_after_ms } => Self::Overloaded { retry_after_ms },
+            IngestError::Log(error) => {
+                tracing::error!(error, "events could not be stored");
+                Self::NotStored
+            }
+        }
+    }
+}
+
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         self.kind().0
@@ -244,6 +257,8 @@ mod tests {
     fn refusals_become_problems() {
         assert_eq!(ApiError::from(Refused::Closed), ApiError::ShuttingDown);
         let overloaded = ApiError::from(Refused::Overloaded { retry_after_ms: 1_200 });
+        assert_eq!(ApiError::from(IngestError::Log("disk full".into())), ApiError::NotStored);
+        assert_eq!(ApiError::from(IngestError::Overloaded { retry_after_ms: 1_200 }), overloaded);
         assert_eq!(overloaded.respond(None).headers().get(header::RETRY_AFTER).unwrap(), "2");
     }
 

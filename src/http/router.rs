@@ -9,7 +9,7 @@ use actix_web::{App, Error, HttpResponse, Route, web};
 
 use super::drain::Drain;
 use super::envelope::envelope;
-use super::handlers::{admin, listeners, ops, recommend, tracks};
+use super::handlers::{admin, events, listeners, ops, recommend, tracks};
 use super::problem::ApiError;
 use super::service::Service;
 use super::state::HttpState;
@@ -61,7 +61,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         POST "/v1/next-tracks" => recommend::next_tracks;
         POST "/v1/rank" => recommend::rank;
         GET "/v1/recommendations/{id}/trace" => recommend::trace;
-        //EV POST "/v1/events" => events::ingest;
+        POST "/v1/events" => events::ingest;
         GET "/v1/sessions/{id}" => listeners::session;
         DELETE "/v1/users/{id}" => listeners::erase;
         GET "/v1/tracks/{id}" => tracks::track;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::domain::{Answer, Catalogue, Knobs, Request, Retrieved, SessionId, SessionState, TrackIx, UserId};
+use crate::events::{EventOutcome, RawEvent};
 use crate::pipeline::{Deadline, Refused};
 
 /// A boxed future that borrows the service.
@@ -20,6 +21,20 @@ pub struct Traced {
     pub request: Arc<Request>,
     /// The answer.
     pub answer: Answer,
+}
+
+/// Why a whole batch of events was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    /// More events wait than can be stored in time.
+    #[error("more events wait than can be stored: try again in {retry_after_ms} ms")]
+    Overloaded {
+        /// When to come back.
+        retry_after_ms: u64,
+    },
+    /// The event log failed; the text is for the log, not for the client.
+    #[error("the event log failed: {0}")]
+    Log(String),
 }
 
 /// The engine as HTTP sees it. Every method is called from the threads that parse HTTP: none may run a model, search an
@@ -48,6 +63,13 @@ pub trait Service: Send + Sync + 'static {
 
     /// The `k` nearest other tracks, best first, without what is taken down; the score is a cosine similarity.
     fn similar(&self, track: TrackIx, k: usize, deadline: Deadline) -> Reply<'_, Result<Vec<Retrieved>, Refused>>;
+
+    /// Validates, drops duplicates, stores and applies events; one outcome an event, in order. Ready once what is accepted
+    /// is durable.
+    ///
+    /// # Errors
+    /// [`IngestError`]: nothing of the batch counts.
+    fn ingest(&self, events: Vec<RawEvent>) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>>;
 
     /// The live state of a session.
     fn session(&self, id: &SessionId) -> Option<Arc<SessionState>>;

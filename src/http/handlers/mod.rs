@@ -1,7 +1,7 @@
 //! Handlers: one function a route, no logic beyond translation.
 
 pub(super) mod admin;
-//EV pub(super) mod events;
+pub(super) mod events;
 pub(super) mod listeners;
 pub(super) mod ops;
 pub(super) mod recommend;

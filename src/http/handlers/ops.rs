@@ -55,7 +55,7 @@ pub(in crate::http) async fn readyz(state: web::Data<HttpState>) -> Result<HttpR
     responses((status = 200, description = "All metrics", body = String, content_type = "text/plain"))
 )]
 pub(in crate::http) async fn metrics(state: web::Data<HttpState>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(state.service().metrics_text())
+    HttpResponse::Ok().content_type(crate::metrics::CONTENT_TYPE).body(state.service().metrics_text())
 }
 
 /// This document.

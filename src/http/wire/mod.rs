@@ -3,6 +3,7 @@
 
 mod answer;
 mod check;
+mod events;
 mod knobs;
 mod list;
 mod query;
@@ -13,6 +14,7 @@ mod track;
 
 pub use answer::{NextTracksResponse, TaskScoresView, TraceView, TrackAnswer};
 pub use check::Checks;
+pub use events::{EventResult, EventStatus, EventsRequest, EventsResponse};
 pub use knobs::check_knobs;
 pub use list::{HARD_LIST_LEN, List};
 pub use query::{Query, Scope};
