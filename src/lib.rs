@@ -3,6 +3,7 @@
 //! One process holds the vector index, the neural models (ONNX Runtime) and the live session state, and runs every
 //! request through one staged pipeline inside its deadline. `ARCHITECTURE.md` is the map.
 
+pub mod bundle;
 pub mod config;
 pub mod domain;
 pub mod evaluate;

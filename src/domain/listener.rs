@@ -30,6 +30,8 @@ pub struct SessionState {
     pub started_ms: i64,
     /// Latest event, Unix ms.
     pub last_ms: i64,
+    /// The listener's latest event before this session, Unix ms; 0 = none known.
+    pub before_ms: i64,
     /// The last [`SESSION_WINDOW`] ended plays, oldest first.
     pub window: Vec<Play>,
     /// What sounds now.

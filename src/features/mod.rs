@@ -1,3 +1,33 @@
-//! Features: the one definition for serving, logging and training.
+//! Features: the one definition for serving, logging and training. Events change state through one [`Reducer`], and
+//! state becomes numbers through one [`Assembler`]; serving, the feature log and backfill all call these.
 
+pub mod affinity;
+mod anchor;
+mod assembler;
+mod bounded;
+mod cross_columns;
+mod facts;
+mod history;
+mod item_columns;
+pub mod moments;
+mod numbers;
+pub mod profile;
+mod reducer;
 pub mod schema;
+pub mod session;
+mod signals;
+mod state;
+#[cfg(test)]
+pub(crate) mod testing;
+mod user_columns;
+
+pub use anchor::{anchor, sounding};
+pub use assembler::Assembler;
+pub use cross_columns::CROSS_LEN;
+pub use facts::{Sound, duration_ms};
+pub use history::{History, SIGNALS_LEN};
+pub use item_columns::{ITEM_LEN, ItemColumns, day_of};
+pub use reducer::{Applied, ApplyError, EndedPlay, Reducer, local_hour};
+pub use signals::{ASSUMED_DURATION_MS, Verdict, grade, is_terminal};
+pub use state::StateStore;
+pub use user_columns::{USER_LEN, user_columns};

@@ -104,5 +104,71 @@ pub const CROSS: &[Column] = &[
     column("market_rank", "1 / rank", 0.0, "0 below the top 1,000"),
 ];
 
+/// Tempo is measured from here, beats per minute.
+pub const TEMPO_CENTRE: f32 = 120.0;
+/// One unit of tempo, beats per minute.
+pub const TEMPO_SCALE: f32 = 60.0;
+
 /// Task names, in the order of the ranker's output.
 pub const TASKS: [&str; 3] = ["complete", "skip", "like"];
+
+/// Sizes and instants that a rows directory adds to the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowsInfo {
+    /// Dimension of the vectors in the rows; absent where there are none (tower rows).
+    pub dim: Option<usize>,
+    /// Tracks in the catalogue.
+    pub tracks: usize,
+    /// Artists in the catalogue.
+    pub artists: usize,
+    /// Genres in the catalogue.
+    pub genres: usize,
+    /// Where the ranker's window begins, Unix ms.
+    pub rank_from_ms: i64,
+    /// Where the test window begins, Unix ms.
+    pub test_from_ms: i64,
+}
+
+/// The content of a rows directory's `schema.json` (`docs/formats.md`).
+pub fn describe(info: &RowsInfo) -> serde_json::Value {
+    let names = |columns: &[Column]| columns.iter().map(|c| c.name).collect::<Vec<_>>();
+    serde_json::json!({
+        "feature_version": VERSION,
+        "history_len": HISTORY_LEN,
+        "signals": names(SIGNALS),
+        "user": names(USER),
+        "item": names(ITEM),
+        "cross": names(CROSS),
+        "tasks": TASKS,
+        "dim": info.dim,
+        "tracks": info.tracks,
+        "artists": info.artists,
+        "genres": info.genres,
+        "rank_from_ms": info.rank_from_ms,
+        "test_from_ms": info.test_from_ms,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_defaults_finite() {
+        for block in [SIGNALS, USER, ITEM, CROSS] {
+            let mut names: Vec<_> = block.iter().map(|c| c.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), block.len());
+            assert!(block.iter().all(|c| c.default.is_finite()));
+        }
+    }
+
+    #[test]
+    fn describes_every_block() {
+        let info = RowsInfo { dim: None, tracks: 3, artists: 2, genres: 1, rank_from_ms: 5, test_from_ms: 9 };
+        let schema = describe(&info);
+        assert_eq!(schema["user"].as_array().map(Vec::len), Some(USER.len()));
+        assert_eq!((&schema["dim"], &schema["tracks"]), (&serde_json::Value::Null, &serde_json::json!(3)));
+    }
+}

@@ -1,4 +1,24 @@
-//! The three models, behind traits. Only `session.rs` knows ONNX Runtime.
+//! The three models, behind traits, and ONNX Runtime behind them. Nothing outside this folder knows `ort`.
+//!
+//! A [`Runtime`] is opened once; a [`Model`] is a file that passed every check; `OrtUserTower`, `OrtItemTower` and
+//! `OrtRanker` are one lane's sessions over it.
+
+mod item_tower;
+mod library;
+mod onnx_file;
+pub mod parity;
+mod ranker;
+mod runtime;
+mod session;
+mod signature;
+mod user_tower;
+
+pub use item_tower::OrtItemTower;
+pub use ranker::OrtRanker;
+pub use runtime::Runtime;
+pub use session::Model;
+pub use signature::{Element, ModelKind, ModelSignature, TensorSpec};
+pub use user_tower::OrtUserTower;
 
 /// Why a model gave nothing.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -70,4 +90,10 @@ pub trait RankerModel: Send {
         rows: usize,
         out: &mut Vec<f32>,
     ) -> Result<(), InferenceError>;
+}
+
+/// The runtime of the test process, from `.cache/onnxruntime` under the repository.
+#[cfg(test)]
+pub(crate) fn test_runtime() -> Runtime {
+    Runtime::open(&crate::config::InferenceConfig::default()).expect("scripts/setup installs ONNX Runtime")
 }

@@ -1,0 +1,59 @@
+//! From events to decayed plays.
+
+use super::BundleError;
+use super::build::{BuildConfig, Progress};
+use super::layout::POPULARITY;
+use super::plays::{PlayCounter, PlaysRow};
+use super::sources::RowsSchema;
+use crate::domain::Catalogue;
+use crate::features;
+use crate::tables;
+
+/// The decayed plays and the moment they stand for.
+pub(super) struct Counted {
+    /// The table.
+    pub rows: Vec<PlaysRow>,
+    /// The moment, Unix ms.
+    pub as_of_ms: i64,
+    /// Positive plays before it.
+    pub plays: u64,
+}
+
+/// Counts the positive plays before the moment of the bundle. A play counts by what its last event reports; plays of
+/// tracks that the catalogue does not know are left out.
+pub(super) fn count_plays(
+    config: &BuildConfig,
+    catalogue: &Catalogue,
+    rows: &RowsSchema,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Counted, BundleError> {
+    if !(config.half_life_days.is_finite() && config.half_life_days > 0.0) {
+        return Err(BundleError::file(POPULARITY, format!("half-life {} is not positive", config.half_life_days)));
+    }
+    let path = config.data.join("events.parquet");
+    let refuse = |e: tables::TableError| BundleError::path(&path, e.fault);
+    let until_ms = rows.instant(config.as_of);
+    let mut counter = PlayCounter::new(catalogue.len(), config.half_life_days);
+    let mut last_ms = i64::MIN;
+    for (at, event) in tables::read_events(&path).map_err(refuse)?.enumerate() {
+        let event = event.map_err(refuse)?;
+        if at % 65_536 == 0 {
+            progress(Progress { step: "plays", done: at as u64, total: 0 });
+        }
+        if until_ms.is_some_and(|until| event.ts_ms >= until) {
+            continue;
+        }
+        last_ms = last_ms.max(event.ts_ms);
+        let Some(track) = event.track_id.as_ref().and_then(|id| catalogue.find(id.as_str())) else { continue };
+        let duration_ms = features::duration_ms(catalogue.track(track));
+        if features::grade(&event, duration_ms, None, &config.signals).is_some_and(|verdict| verdict.completed) {
+            counter.add(track, event.market.as_deref(), event.ts_ms);
+        }
+    }
+    let as_of_ms = match until_ms {
+        Some(until) => until,
+        None if last_ms == i64::MIN => return Err(BundleError::path(&path, "holds no event")),
+        None => last_ms.saturating_add(1),
+    };
+    Ok(Counted { rows: counter.rows(as_of_ms), as_of_ms, plays: counter.plays() })
+}

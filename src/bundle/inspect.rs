@@ -1,0 +1,59 @@
+//! A manifest for people.
+
+use std::fmt::{self, Write as _};
+
+use super::Manifest;
+
+impl Manifest {
+    /// The manifest as aligned text, one fact a line.
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_table(&mut text);
+        text
+    }
+
+    fn write_table(&self, out: &mut String) -> fmt::Result {
+        let mut fact = |name: &str, value: &dyn fmt::Display| writeln!(out, "{name:<14} {value}");
+        fact("version", &self.version)?;
+        fact("format", &format_args!("{}, features {}, dim {}", self.format, self.feature_version, self.dim))?;
+        fact("as of", &instant(self.as_of_ms))?;
+        let (catalogue, trained) = (self.catalogue, self.trained);
+        let rows = |s: super::Sizes| format!("{} tracks, {} artists, {} genres", s.tracks, s.artists, s.genres);
+        fact("catalogue", &rows(catalogue))?;
+        if catalogue != trained {
+            fact("trained on", &rows(trained))?;
+        }
+        fact("plays", &format_args!("{}, half-life {} days", self.plays, self.half_life_days))?;
+        fact("index", &self.engine)?;
+        for (name, model) in &self.models {
+            fact(name, &format_args!("{} -> {}", model.inputs.join(", "), model.output))?;
+        }
+        for (name, value) in &self.training {
+            fact("training", &format_args!("{name} = {value}"))?;
+        }
+        let bytes: u64 = self.files.iter().map(|file| file.bytes).sum();
+        fact("files", &format_args!("{}, {bytes} bytes", self.files.len()))?;
+        for file in &self.files {
+            let digest = file.sha256.get(..12).unwrap_or(&file.sha256);
+            writeln!(out, "  {:<20} {:>14}  {digest}", file.name, file.bytes)?;
+        }
+        Ok(())
+    }
+}
+
+fn instant(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |instant| instant.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn shows_every_file_and_model() {
+        let manifest = crate::bundle::manifest::tests::manifest();
+        let table = manifest.table();
+        for expected in ["2026-01-01.a", "40 tracks", "ranker", "metrics.recall = 0.5", "tracks.parquet"] {
+            assert!(table.contains(expected), "{table}");
+        }
+    }
+}

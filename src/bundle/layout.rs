@@ -1,0 +1,120 @@
+//! The files of a bundle: a closed set of names, each with a size limit. Checked against the manifest before any is read.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::manifest::{MANIFEST, Manifest};
+use super::{BundleError, digest};
+use crate::index::GRAPH_FILE;
+use crate::inference::ModelKind;
+
+/// The catalogue.
+pub(super) const TRACKS: &str = "tracks.parquet";
+/// The item vectors.
+pub(super) const VECTORS: &str = "item_vectors.bin";
+/// Decayed plays.
+pub(super) const POPULARITY: &str = "popularity.parquet";
+/// The last rung.
+pub(super) const GLOBAL_TOP: &str = "global_top.json";
+/// Session intents.
+pub(super) const INTENTS: &str = "intents.json";
+/// What PyTorch computed for a few rows.
+pub(super) const PARITY: &str = "parity.json";
+/// The links of the HNSW index.
+pub(super) const GRAPH: &str = GRAPH_FILE;
+
+struct Part {
+    name: &'static str,
+    required: bool,
+    max_bytes: u64,
+}
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+const PARTS: &[Part] = &[
+    Part { name: "user_tower.onnx", required: true, max_bytes: 2 * GIB },
+    Part { name: "item_tower.onnx", required: true, max_bytes: 2 * GIB },
+    Part { name: "ranker.onnx", required: false, max_bytes: 2 * GIB },
+    Part { name: TRACKS, required: true, max_bytes: 64 * GIB },
+    Part { name: VECTORS, required: true, max_bytes: 512 * GIB },
+    Part { name: POPULARITY, required: true, max_bytes: 16 * GIB },
+    Part { name: GLOBAL_TOP, required: true, max_bytes: MIB },
+    Part { name: INTENTS, required: true, max_bytes: MIB },
+    Part { name: PARITY, required: false, max_bytes: 64 * MIB },
+    Part { name: GRAPH, required: false, max_bytes: 512 * GIB },
+];
+
+/// The names that a bundle's files may have, without the manifest.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    PARTS.iter().map(|part| part.name)
+}
+
+/// Every fault of the directory against its manifest: names first, then presence and size, and digests only of what is
+/// still sound. `O(bytes)`; nothing is parsed.
+pub(super) fn faults(directory: &Path, manifest: &Manifest) -> Vec<BundleError> {
+    let mut faults = listing_faults(manifest);
+    faults.extend(extra_files(directory, manifest));
+    faults.extend(manifest.files.iter().filter_map(|entry| {
+        let part = PARTS.iter().find(|part| part.name == entry.name)?;
+        let fault = file_fault(directory, part, entry.bytes, &entry.sha256)?;
+        Some(BundleError::file(part.name, fault))
+    }));
+    faults
+}
+
+fn listing_faults(manifest: &Manifest) -> Vec<BundleError> {
+    let mut faults = Vec::new();
+    let mut seen = HashSet::new();
+    for entry in &manifest.files {
+        if !PARTS.iter().any(|part| part.name == entry.name) {
+            faults.push(BundleError::file(MANIFEST, format!("lists {:?}, which is no file of a bundle", entry.name)));
+        } else if !seen.insert(entry.name.as_str()) {
+            faults.push(BundleError::file(MANIFEST, format!("lists {} twice", entry.name)));
+        }
+    }
+    let hnsw = manifest.engine == "hnsw";
+    for part in PARTS {
+        let model = ModelKind::ALL.into_iter().find(|kind| kind.file() == part.name);
+        let needed = part.required || (hnsw && part.name == GRAPH);
+        if needed && !seen.contains(part.name) {
+            faults.push(BundleError::file(part.name, "missing: the manifest does not list it"));
+        }
+        if model.is_some_and(|kind| manifest.models.contains_key(kind.name()) != seen.contains(part.name)) {
+            faults.push(BundleError::file(MANIFEST, format!("its models and its files disagree on {}", part.name)));
+        }
+    }
+    faults
+}
+
+fn extra_files(directory: &Path, manifest: &Manifest) -> Vec<BundleError> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) => return vec![BundleError::directory(directory, e)],
+    };
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| name != MANIFEST && manifest.file(name).is_none());
+    names.sort();
+    names.into_iter().map(|name| BundleError::file(name, "extra: the manifest does not list it")).collect()
+}
+
+fn file_fault(directory: &Path, part: &Part, bytes: u64, sha256: &str) -> Option<String> {
+    let path = directory.join(part.name);
+    let found = match std::fs::symlink_metadata(&path) {
+        Err(e) => return Some(format!("missing: {e}")),
+        Ok(found) if !found.is_file() => return Some("not a regular file".into()),
+        Ok(found) => found.len(),
+    };
+    if found > part.max_bytes {
+        return Some(format!("{found} bytes, at most {} are read", part.max_bytes));
+    }
+    if found != bytes {
+        let how = if found < bytes { "truncated" } else { "altered" };
+        return Some(format!("{how}: {found} bytes, the manifest says {bytes}"));
+    }
+    match digest::of_file(&path) {
+        Err(e) => Some(e.to_string()),
+        Ok((_, found)) if found != sha256 => Some(format!("altered: SHA-256 {found}, the manifest says {sha256}")),
+        Ok(_) => None,
+    }
+}

@@ -1,0 +1,69 @@
+//! Loading: all of a bundle or nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{BundleError, Manifest, layout, parts};
+use crate::config::Config;
+use crate::domain::{Catalogue, IntentRule, ItemVectors, Popularity};
+use crate::features::ItemColumns;
+use crate::index::IndexHandle;
+use crate::inference::{Model, ModelKind, Runtime};
+
+/// A verified bundle in memory. Immutable; lanes clone the parts they need.
+#[derive(Debug)]
+pub struct Bundle {
+    /// Its name in answers, logs and metrics.
+    pub version: Arc<str>,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// The tracks.
+    pub catalogue: Arc<Catalogue>,
+    /// Item vectors, row = `TrackIx`.
+    pub vectors: Arc<ItemVectors>,
+    /// Popularity as of `manifest.as_of_ms`; its `global_top` is the file's.
+    pub popularity: Arc<Popularity>,
+    /// Dense item-side columns as of the same moment.
+    pub columns: Arc<ItemColumns>,
+    /// Rules that name a session's intent; ties by order.
+    pub intents: Arc<[IntentRule]>,
+    /// The index over `vectors`.
+    pub index: IndexHandle,
+    /// Listener to vector.
+    pub user_tower: Model,
+    /// Track to vector.
+    pub item_tower: Model,
+    /// Candidates to probabilities; a bundle without one serves at rung `retrieval_order`.
+    pub ranker: Option<Model>,
+}
+
+impl Bundle {
+    /// Verifies and loads the bundle in `directory`: names, sizes and digests of all files first, then every part against
+    /// the manifest, the feature schema and the other parts. Reads every byte twice; memory is that of the parts.
+    ///
+    /// # Errors
+    /// The first fault, with the file that has it.
+    pub fn load(directory: &Path, config: &Config, runtime: &Runtime) -> Result<Self, BundleError> {
+        let manifest = Manifest::read(directory)?;
+        if let Some(fault) = layout::faults(directory, &manifest).into_iter().next() {
+            return Err(fault);
+        }
+        let catalogue = parts::catalogue(directory, &manifest)?;
+        let vectors = Arc::new(parts::vectors(directory, &manifest)?);
+        let popularity = parts::popularity(directory, &catalogue)?;
+        let columns = parts::columns(&catalogue, &popularity, manifest.as_of_ms);
+        Ok(Self {
+            version: manifest.version.as_str().into(),
+            intents: parts::intents(directory)?.into(),
+            user_tower: parts::required_model(directory, &manifest, runtime, ModelKind::UserTower)?,
+            item_tower: parts::required_model(directory, &manifest, runtime, ModelKind::ItemTower)?,
+            ranker: parts::model(directory, &manifest, runtime, ModelKind::Ranker)?,
+            index: parts::index(directory, &manifest, &config.index, Arc::clone(&vectors))?,
+            catalogue: Arc::new(catalogue),
+            popularity: Arc::new(popularity),
+            columns: Arc::new(columns),
+            vectors,
+            manifest,
+        })
+    }
+}

@@ -1,0 +1,31 @@
+//! Bundles: the unit of deployment. A directory with models, catalogue, vectors, index and popularity that belong together,
+//! never changed once written, every file of it verified before any of it is used (`docs/formats.md`).
+
+mod build;
+mod count;
+pub mod digest;
+mod embed;
+mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod inspect;
+mod intents;
+mod layout;
+mod load;
+mod manifest;
+mod parts;
+mod plays;
+mod sources;
+mod staging;
+#[cfg(test)]
+mod tests;
+pub mod vectors_file;
+mod verify;
+
+pub use build::{BuildConfig, Progress, build};
+pub use error::BundleError;
+pub use intents::default_rules;
+pub use load::Bundle;
+pub use manifest::{FORMAT, FileEntry, MANIFEST, Manifest, ModelEntry, Sizes};
+pub use sources::AsOf;
+pub use verify::{Report, verify};

@@ -1,0 +1,61 @@
+//! Lists that never outgrow their bound.
+
+/// Appends and drops the oldest (first) entries beyond `max`. `O(max)`.
+pub(super) fn push_newest<T>(list: &mut Vec<T>, entry: T, max: usize) {
+    list.push(entry);
+    if list.len() > max {
+        let surplus = list.len() - max;
+        list.drain(..surplus);
+    }
+}
+
+/// Puts a key into a sorted list of distinct keys. When the list is full the lowest other key goes: what was just said
+/// must hold at once, and the age of the others is not stored. `O(n)`.
+pub(super) fn insert_sorted<K: Ord + Copy>(list: &mut Vec<K>, key: K, max: usize) {
+    if let Err(at) = list.binary_search(&key) {
+        list.insert(at, key);
+        if list.len() > max {
+            list.remove(usize::from(at == 0 && max > 0));
+        }
+    }
+}
+
+/// Takes a key out of a sorted list.
+pub(super) fn remove_sorted<K: Ord + Copy>(list: &mut Vec<K>, key: K) {
+    if let Ok(at) = list.binary_search(&key) {
+        list.remove(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn newest_stay(values in prop::collection::vec(any::<u8>(), 0..40), max in 1usize..9) {
+            let mut list = Vec::new();
+            values.iter().for_each(|v| push_newest(&mut list, *v, max));
+            prop_assert_eq!(&list[..], &values[values.len().saturating_sub(max)..]);
+        }
+
+        #[test]
+        fn sorted_lists_hold_the_last_word(keys in prop::collection::vec(any::<u8>(), 0..40), max in 1usize..9) {
+            let mut list = Vec::new();
+            for key in keys {
+                insert_sorted(&mut list, key, max);
+                prop_assert!(list.len() <= max && list.binary_search(&key).is_ok());
+                prop_assert!(list.windows(2).all(|pair| pair[0] < pair[1]));
+            }
+        }
+    }
+
+    #[test]
+    fn removes() {
+        let mut list = vec![1, 3];
+        remove_sorted(&mut list, 3);
+        remove_sorted(&mut list, 2);
+        assert_eq!(list, [1]);
+    }
+}

@@ -1,0 +1,50 @@
+//! The ranker on ONNX Runtime.
+
+use super::session::ModelSession;
+use super::{InferenceError, Model, ModelKind, RankerModel};
+use crate::features::schema;
+
+/// One lane's ranker. The number of rows may differ from call to call; ONNX Runtime's arena keeps the largest batch's memory.
+#[derive(Debug)]
+pub struct OrtRanker {
+    session: ModelSession,
+    dim: usize,
+}
+
+impl OrtRanker {
+    /// Opens a session and runs it once, on one candidate of which nothing is known.
+    ///
+    /// # Errors
+    /// Another kind of model, or a first run that fails.
+    pub fn new(model: &Model) -> Result<Self, InferenceError> {
+        let mut ranker = Self { session: model.session(ModelKind::Ranker)?, dim: model.dim() };
+        let defaults = |columns: &[schema::Column], vector: usize| -> Vec<f32> {
+            columns.iter().map(|column| column.default).chain(std::iter::repeat_n(0.0, vector)).collect()
+        };
+        let (user, items) = (defaults(schema::USER, ranker.dim), defaults(schema::ITEM, ranker.dim));
+        ranker.score(&user, &items, &defaults(schema::CROSS, 0), 1, &mut Vec::new())?;
+        Ok(ranker)
+    }
+}
+
+impl RankerModel for OrtRanker {
+    fn score(
+        &mut self,
+        user: &[f32],
+        items: &[f32],
+        cross: &[f32],
+        rows: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<(), InferenceError> {
+        out.clear();
+        if rows == 0 {
+            return Ok(());
+        }
+        let inputs = [
+            self.session.tensor([1, schema::USER.len() + self.dim], user)?,
+            self.session.tensor([rows, schema::ITEM.len() + self.dim], items)?,
+            self.session.tensor([rows, schema::CROSS.len()], cross)?,
+        ];
+        self.session.run(inputs, rows * schema::TASKS.len(), out)
+    }
+}
