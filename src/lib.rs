@@ -10,6 +10,7 @@ pub mod domain;
 pub mod evaluate;
 pub mod events;
 pub mod features;
+pub mod http;
 pub mod index;
 pub mod inference;
 pub mod metrics;

@@ -1,8 +1,6 @@
 //! An event as a client sends it.
 
-use crate::domain::{
-    Device, EndReason, EventId, EventType, RecommendationId, SessionId, StartReason, TrackId, UserId,
-};
+use crate::domain::{Device, EndReason, EventId, EventType, RecommendationId, SessionId, StartReason, TrackId, UserId};
 
 /// What a client knows of the moment.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]

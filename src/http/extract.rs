@@ -1,0 +1,108 @@
+//! Extractors: a JSON body within bounds, and the request's deadline.
+
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use serde::de::DeserializeOwned;
+
+use super::envelope::Arrived;
+use super::json::parse;
+use super::problem::ApiError;
+use super::state::HttpState;
+
+/// Header with which a client shortens its budget, ms.
+pub const REQUEST_TIMEOUT: &str = "X-Request-Timeout-Ms";
+
+/// Longest time a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// A body of JSON, at most `server.body_limit_bytes` long.
+///
+/// # Errors
+/// 415 for another media type, 413 over the limit, 408 when it does not arrive, 400 naming the first wrong field.
+#[derive(Debug)]
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = is_plain_json(request);
+        let limit = state(request).map(|state| state.service().config().server.body_limit_bytes);
+        let bytes = web::Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let limit = limit?;
+            if !is_json {
+                return Err(ApiError::UnsupportedMediaType);
+            }
+            let bytes = tokio::time::timeout(BODY_TIME, bytes)
+                .await
+                .map_err(|_| ApiError::BodyTimeout(BODY_TIME.as_secs()))?
+                .map_err(|error| unreadable(&error, limit))?;
+            parse(&bytes).map(Self)
+        })
+    }
+}
+
+fn is_plain_json(request: &HttpRequest) -> bool {
+    let encoded = request.headers().get(header::CONTENT_ENCODING).is_some_and(|e| e != "identity");
+    !encoded && request.content_type().eq_ignore_ascii_case("application/json")
+}
+
+fn unreadable(error: &actix_web::Error, limit: usize) -> ApiError {
+    match error.as_error::<PayloadError>() {
+        Some(PayloadError::Overflow) => ApiError::TooLarge(limit),
+        _ => ApiError::Unreadable(error.to_string()),
+    }
+}
+
+fn state(request: &HttpRequest) -> Result<&HttpState, ApiError> {
+    request.app_data::<web::Data<HttpState>>().map(|data| &***data).ok_or(ApiError::Internal)
+}
+
+/// When the request came and by when it must be answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    arrived: Instant,
+    budget: Duration,
+}
+
+impl Timing {
+    /// The deadline: arrival + `min(server.budget_ms, X-Request-Timeout-Ms)`.
+    pub(super) fn deadline(&self) -> crate::pipeline::Deadline {
+        crate::pipeline::Deadline::after(self.budget.saturating_sub(self.arrived.elapsed()))
+    }
+
+    /// Time since arrival, ms, rounded to microseconds.
+    pub(super) fn took_ms(&self) -> f64 {
+        self.arrived.elapsed().as_micros() as f64 / 1_000.0
+    }
+}
+
+impl FromRequest for Timing {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(timing(request))
+    }
+}
+
+fn timing(request: &HttpRequest) -> Result<Timing, ApiError> {
+    let arrived = request.extensions().get::<Arrived>().map_or_else(Instant::now, |arrived| arrived.0);
+    let longest = state(request)?.service().config().server.budget_ms;
+    let budget_ms = match request.headers().get(REQUEST_TIMEOUT) {
+        None => longest,
+        Some(value) => match value.to_str().ok().and_then(|text| text.parse::<u64>().ok()) {
+            Some(ms) if ms > 0 => ms.min(longest),
+            _ => return Err(ApiError::field(REQUEST_TIMEOUT, "must be a whole number of milliseconds, at least 1")),
+        },
+    };
+    Ok(Timing { arrived, budget: Duration::from_millis(budget_ms) })
+}

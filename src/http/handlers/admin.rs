@@ -1,0 +1,51 @@
+//! For operators.
+
+use actix_web::{HttpResponse, web};
+
+use super::find_track;
+use crate::domain::Knobs;
+use crate::http::extract::Body;
+use crate::http::openapi::{BodyProblems, Missing};
+use crate::http::problem::ApiError;
+use crate::http::state::HttpState;
+use crate::http::wire::check_knobs;
+
+/// The weights in force.
+#[utoipa::path(
+    get, path = "/admin/knobs", tag = "admin",
+    responses((status = 200, description = "Blend and re-ranking", body = Knobs))
+)]
+pub(in crate::http) async fn knobs(state: web::Data<HttpState>) -> HttpResponse {
+    HttpResponse::Ok().json(state.service().knobs())
+}
+
+/// Changes the weights from the next request on, until the process ends. All of them must be given.
+#[utoipa::path(
+    put, path = "/admin/knobs", tag = "admin", request_body = Knobs,
+    responses((status = 200, description = "The weights now in force", body = Knobs), BodyProblems)
+)]
+pub(in crate::http) async fn set_knobs(
+    state: web::Data<HttpState>,
+    body: Body<Knobs>,
+) -> Result<HttpResponse, ApiError> {
+    check_knobs(&body.0)?;
+    let service = state.service();
+    service.set_knobs(body.0).map_err(|message| ApiError::field("body", message))?;
+    tracing::info!(knobs = ?body.0, "knobs changed");
+    Ok(HttpResponse::Ok().json(service.knobs()))
+}
+
+/// Undoes a takedown.
+#[utoipa::path(
+    post, path = "/admin/tracks/{id}/restore", tag = "admin",
+    params(("id" = String, Path, description = "The track's id")),
+    responses((status = 204, description = "Served again"), Missing)
+)]
+pub(in crate::http) async fn restore(
+    state: web::Data<HttpState>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let service = state.service();
+    service.restore(find_track(service, &id)?);
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,271 @@
+//! Errors: one type that names the fault, one exhaustive map to a status, one document (RFC 9457).
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+
+use super::service::IngestError;
+use crate::domain::IdError;
+use crate::pipeline::Refused;
+
+/// Media type of problem documents.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Longest text of a client that an error repeats, bytes.
+const MAX_ECHO_BYTES: usize = 300;
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct FieldError {
+    /// Path of the field in the body (`context.local_hour`, `exclude_track_ids[3]`), or the name of a parameter or header.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl FieldError {
+    /// Builds one; both texts are cut to a bound because they may repeat what the client sent.
+    pub fn new(field: impl AsRef<str>, message: impl AsRef<str>) -> Self {
+        Self { field: cut(field.as_ref()), message: cut(message.as_ref()) }
+    }
+}
+
+/// Why a request was not answered as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// Fields, parameters or headers are wrong; never empty.
+    #[error("{} is not valid: {}", .0.first().map_or("the request", |e| &e.field), .0.first().map_or("", |e| &e.message))]
+    Invalid(Vec<FieldError>),
+    /// The body is not JSON.
+    #[error("the body is not JSON: {0}")]
+    NotJson(String),
+    /// The body broke off.
+    #[error("the body could not be read: {0}")]
+    Unreadable(String),
+    /// The body took too long to arrive.
+    #[error("the body did not arrive within {0} s")]
+    BodyTimeout(u64),
+    /// The body is larger than the limit, bytes.
+    #[error("the body is larger than {0} bytes: send less at once")]
+    TooLarge(usize),
+    /// The body's media type or encoding is not taken.
+    #[error("send the body as `Content-Type: application/json`, without `Content-Encoding`")]
+    UnsupportedMediaType,
+    /// No such thing.
+    #[error("there is no {what} {id:?}")]
+    Unknown {
+        /// Kind of thing.
+        what: &'static str,
+        /// As the client named it.
+        id: String,
+    },
+    /// No such path.
+    #[error("there is nothing at this path: see /openapi.json")]
+    NoRoute,
+    /// The path does not take this method.
+    #[error("this path takes {0}")]
+    MethodNotAllowed(String),
+    /// More work than can be done in time.
+    #[error("more requests wait than can be answered in time: try again in {retry_after_ms} ms")]
+    Overloaded {
+        /// When to come back.
+        retry_after_ms: u64,
+    },
+    /// The node is going away.
+    #[error("this node is shutting down: send the request to another")]
+    ShuttingDown,
+    /// The node cannot answer yet, or no more.
+    #[error("this node is not ready")]
+    NotReady,
+    /// Events could not be stored; none of the batch counts.
+    #[error("the events could not be stored: send the same batch again")]
+    NotStored,
+    /// A bug: a handler panicked.
+    #[error("an internal error; the server's log has it under this request id")]
+    Internal,
+    /// Refused by the HTTP library for a reason of its own.
+    #[error("{}", .0.canonical_reason().unwrap_or("refused"))]
+    Protocol(StatusCode),
+}
+
+impl ApiError {
+    /// One wrong field.
+    pub fn field(field: impl AsRef<str>, message: impl AsRef<str>) -> Self {
+        Self::Invalid(vec![FieldError::new(field, message)])
+    }
+
+    /// A wrong id in the path.
+    pub fn path_id(error: &IdError) -> Self {
+        Self::field("id", error.to_string())
+    }
+
+    /// The status, and the last part of the problem's type.
+    pub fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid-request"),
+            Self::NotJson(_) => (StatusCode::BAD_REQUEST, "malformed-json"),
+            Self::Unreadable(_) => (StatusCode::BAD_REQUEST, "unreadable-body"),
+            Self::BodyTimeout(_) => (StatusCode::REQUEST_TIMEOUT, "body-timeout"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
+            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type"),
+            Self::Unknown { .. } => (StatusCode::NOT_FOUND, "not-found"),
+            Self::NoRoute => (StatusCode::NOT_FOUND, "no-route"),
+            Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
+            Self::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting-down"),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
+            Self::NotStored => (StatusCode::SERVICE_UNAVAILABLE, "not-stored"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Protocol(status) => (*status, "protocol"),
+        }
+    }
+
+    /// When to come back, seconds, where that helps.
+    fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Overloaded { retry_after_ms } => Some(retry_after_ms.div_ceil(1_000).max(1)),
+            Self::ShuttingDown | Self::NotReady | Self::NotStored => Some(1),
+            Self::Invalid(_)
+            | Self::NotJson(_)
+            | Self::Unreadable(_)
+            | Self::BodyTimeout(_)
+            | Self::TooLarge(_)
+            | Self::UnsupportedMediaType
+            | Self::Unknown { .. }
+            | Self::NoRoute
+            | Self::MethodNotAllowed(_)
+            | Self::Internal
+            | Self::Protocol(_) => None,
+        }
+    }
+
+    /// The problem document as a response; `request_id` is its `instance`.
+    pub fn respond(&self, request_id: Option<&str>) -> HttpResponse {
+        let (status, name) = self.kind();
+        let mut response = HttpResponse::build(status);
+        response.content_type(PROBLEM_JSON);
+        if let Some(seconds) = self.retry_after_s() {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if let Self::MethodNotAllowed(allow) = self {
+            response.insert_header((header::ALLOW, allow.as_str()));
+        }
+        let errors = if let Self::Invalid(errors) = self { errors.clone() } else { Vec::new() };
+        response.json(Problem {
+            kind: format!("urn:segue:problem:{name}"),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: self.to_string(),
+            instance: request_id.map(str::to_owned),
+            errors,
+        })
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Overloaded { retry_after_ms } => Self::Overloaded { retry_after_ms },
+            Refused::Closed => Self::ShuttingDown,
+        }
+    }
+}
+
+impl From<IngestError> for ApiError {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Overloaded { retry_after_ms } => Self::Overloaded { retry_after_ms },
+            IngestError::Log(error) => {
+                tracing::error!(error, "events could not be stored");
+                Self::NotStored
+            }
+        }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.kind().0
+    }
+
+    /// Without `instance`; the envelope renders it again with the request's id.
+    fn error_response(&self) -> HttpResponse {
+        self.respond(None)
+    }
+}
+
+/// An RFC 9457 problem document.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct Problem {
+    /// `urn:segue:problem:<name>`: what programs should look at.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The status in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What happened and what to do, for people.
+    detail: String,
+    /// The request's id, as in `X-Request-Id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    /// One entry a wrong field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
+}
+
+/// The first `MAX_ECHO_BYTES` of a text, cut between characters.
+fn cut(text: &str) -> String {
+    if text.len() <= MAX_ECHO_BYTES {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(MAX_ECHO_BYTES)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_status() {
+        let cases = [
+            (ApiError::field("limit", "wrong"), 400),
+            (ApiError::NotJson("eof".into()), 400),
+            (ApiError::Unreadable("broken pipe".into()), 400),
+            (ApiError::BodyTimeout(10), 408),
+            (ApiError::TooLarge(10), 413),
+            (ApiError::UnsupportedMediaType, 415),
+            (ApiError::Unknown { what: "track", id: "t".into() }, 404),
+            (ApiError::NoRoute, 404),
+            (ApiError::MethodNotAllowed("GET".into()), 405),
+            (ApiError::Overloaded { retry_after_ms: 1 }, 503),
+            (ApiError::ShuttingDown, 503),
+            (ApiError::NotReady, 503),
+            (ApiError::NotStored, 503),
+            (ApiError::Internal, 500),
+            (ApiError::Protocol(StatusCode::NOT_ACCEPTABLE), 406),
+        ];
+        for (error, status) in cases {
+            let response = error.respond(Some("id"));
+            assert_eq!(response.status().as_u16(), status, "{error:?}");
+            assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), PROBLEM_JSON);
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_become_problems() {
+        assert_eq!(ApiError::from(Refused::Closed), ApiError::ShuttingDown);
+        let overloaded = ApiError::from(Refused::Overloaded { retry_after_ms: 1_200 });
+        assert_eq!(ApiError::from(IngestError::Log("disk full".into())), ApiError::NotStored);
+        assert_eq!(ApiError::from(IngestError::Overloaded { retry_after_ms: 1_200 }), overloaded);
+        assert_eq!(overloaded.respond(None).headers().get(header::RETRY_AFTER).unwrap(), "2");
+    }
+
+    #[test]
+    fn echoes_are_cut_between_characters() {
+        let error = FieldError::new("é".repeat(1_000), "short");
+        assert!(error.field.len() <= MAX_ECHO_BYTES + 3 && error.field.ends_with('…'));
+        assert_eq!(error.message, "short");
+    }
+}

@@ -1,0 +1,103 @@
+//! What the HTTP surface needs of the engine behind it. `app` implements it; protocol tests implement a small one.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::domain::{Answer, Catalogue, Knobs, Request, Retrieved, SessionId, SessionState, TrackIx, UserId};
+use crate::events::{EventOutcome, RawEvent};
+use crate::pipeline::{Deadline, Refused};
+
+/// A boxed future that borrows the service.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An answer that was given, with the question, for as long as the service keeps it.
+#[derive(Debug, Clone)]
+pub struct Traced {
+    /// Version of the bundle that answered.
+    pub bundle: String,
+    /// The question as validated.
+    pub request: Arc<Request>,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// Why a whole batch of events was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    /// More events wait than can be stored in time.
+    #[error("more events wait than can be stored: try again in {retry_after_ms} ms")]
+    Overloaded {
+        /// When to come back.
+        retry_after_ms: u64,
+    },
+    /// The event log failed; the text is for the log, not for the client.
+    #[error("the event log failed: {0}")]
+    Log(String),
+}
+
+/// The engine as HTTP sees it. Every method is called from the threads that parse HTTP: none may run a model, search an
+/// index or wait for a disk; such work goes to lanes or other threads and comes back through a [`Reply`].
+pub trait Service: Send + Sync + 'static {
+    /// The configuration in force.
+    fn config(&self) -> &Config;
+
+    /// Version of the bundle that answers.
+    fn bundle_version(&self) -> &str;
+
+    /// The catalogue that resolves ids. Rows of requests and answers are rows of this one.
+    fn catalogue(&self) -> &Catalogue;
+
+    /// The weights in force.
+    fn knobs(&self) -> Knobs;
+
+    /// Changes the weights from the next request on; the ranges have been checked.
+    ///
+    /// # Errors
+    /// What is wrong with them, for people.
+    fn set_knobs(&self, knobs: Knobs) -> Result<(), String>;
+
+    /// Answers what to hear next on a lane. `request.candidates` set: ranks those.
+    fn next_tracks(&self, request: Arc<Request>, deadline: Deadline) -> Reply<'_, Result<Answer, Refused>>;
+
+    /// The `k` nearest other tracks, best first, without what is taken down; the score is a cosine similarity.
+    fn similar(&self, track: TrackIx, k: usize, deadline: Deadline) -> Reply<'_, Result<Vec<Retrieved>, Refused>>;
+
+    /// Validates, drops duplicates, stores and applies events; one outcome an event, in order. Ready once what is accepted
+    /// is durable.
+    ///
+    /// # Errors
+    /// [`IngestError`]: nothing of the batch counts.
+    fn ingest(&self, events: Vec<RawEvent>) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>>;
+
+    /// The live state of a session.
+    fn session(&self, id: &SessionId) -> Option<Arc<SessionState>>;
+
+    /// The most played tracks, best first; of a market, or of all. Empty for a market without plays.
+    fn top(&self, market: Option<&str>) -> Vec<TrackIx>;
+
+    /// An answer by its id, while it is kept.
+    fn trace(&self, recommendation_id: &str) -> Option<Arc<Traced>>;
+
+    /// Serves the track no more, from the next request on.
+    fn take_down(&self, track: TrackIx);
+
+    /// Undoes [`Service::take_down`].
+    fn restore(&self, track: TrackIx);
+
+    /// Whether the track is taken down.
+    fn taken_down(&self, track: TrackIx) -> bool;
+
+    /// Forgets a listener: profile, sessions, traces. `false` when nothing was held.
+    fn erase_user(&self, user: &UserId) -> bool;
+
+    /// Whether it can answer now.
+    fn ready(&self) -> bool;
+
+    /// All metrics in Prometheus' text format.
+    fn metrics_text(&self) -> String;
+
+    /// Takes note of one answered HTTP request. `route` is the pattern (`/v1/tracks/{id}`) or `unmatched`, never a path.
+    fn observe_http(&self, route: &str, status: u16, seconds: f64);
+}

@@ -1,0 +1,192 @@
+//! The answer of `POST /v1/next-tracks` and `POST /v1/rank`.
+
+use crate::domain::{
+    Answer, Catalogue, Degradation, ExplainLevel, Intent, PoolCounts, Reason, RecommendationId, Rung, ServedTrack,
+    Source,
+};
+use crate::pipeline::StageReport;
+
+/// What to hear next.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+pub struct NextTracksResponse<'a> {
+    /// Names this answer in events and for its trace.
+    #[schema(value_type = String)]
+    pub recommendation_id: &'a RecommendationId,
+    /// Version of the bundle that answered.
+    pub bundle: &'a str,
+    /// The rung of the fallback ladder it came from; also in the header `X-Segue-Rung`.
+    pub rung: Rung,
+    /// What went less than well.
+    pub degraded: &'a [Degradation],
+    /// What the session seems to be for; null when there is no telling.
+    pub session_intent: Option<&'a Intent>,
+    /// Best first.
+    pub tracks: Vec<TrackAnswer<'a>>,
+    /// How many candidates there were.
+    pub pool: PoolCounts,
+    /// Ids in the request that the catalogue does not know; absent when there are none.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schema(required = false)]
+    pub unknown_ids: u32,
+    /// What every stage did; with `explain` = `trace`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceView<'a>>,
+    /// Time from the request's arrival, ms.
+    pub took_ms: f64,
+}
+
+/// One track of an answer.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+pub struct TrackAnswer<'a> {
+    /// The track.
+    pub track_id: &'a str,
+    /// Its artist.
+    pub artist_id: &'a str,
+    /// Its title.
+    pub title: &'a str,
+    /// From 1.
+    pub position: usize,
+    /// What ordered it; comparable within one answer.
+    pub score: f32,
+    /// Who proposed it.
+    pub source: Source,
+    /// Why it is here: `similar_to:<track_id>`, `artist_you_play`, `session_artist`, `popular`, `fresh`, `explore`. With
+    /// `explain` other than `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasons: Option<Vec<String>>,
+    /// Probability with which an exploratory choice fell on it; absent for a deterministic one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub propensity: Option<f32>,
+    /// What the ranker says; absent where it did not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<TaskScoresView>,
+}
+
+/// The ranker's probabilities for one track.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, utoipa::ToSchema)]
+pub struct TaskScoresView {
+    /// `P(play > 30 s)`.
+    pub complete: f32,
+    /// `P(early skip)`.
+    pub skip: f32,
+    /// `P(like)`.
+    pub like: f32,
+}
+
+/// How an answer came about.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+pub struct TraceView<'a> {
+    /// The seed that was used.
+    pub seed: u64,
+    /// One report a stage, in order of execution.
+    pub stages: &'a [StageReport],
+}
+
+impl<'a> NextTracksResponse<'a> {
+    /// The wire form of an answer. `O(tracks)`.
+    pub fn new(answer: &'a Answer, catalogue: &'a Catalogue, bundle: &'a str, explain: ExplainLevel) -> Self {
+        let places = answer.tracks.iter().enumerate();
+        Self {
+            recommendation_id: &answer.recommendation_id,
+            bundle,
+            rung: answer.rung,
+            degraded: &answer.degraded,
+            session_intent: answer.intent.as_ref(),
+            tracks: places.map(|(at, served)| TrackAnswer::new(at + 1, served, catalogue, explain)).collect(),
+            pool: answer.pool,
+            unknown_ids: 0,
+            trace: (explain == ExplainLevel::Trace).then_some(TraceView { seed: answer.seed, stages: &answer.reports }),
+            took_ms: 0.0,
+        }
+    }
+}
+
+impl<'a> TrackAnswer<'a> {
+    fn new(position: usize, served: &ServedTrack, catalogue: &'a Catalogue, explain: ExplainLevel) -> Self {
+        let track = catalogue.track(served.track);
+        let reasons = || served.reasons.iter().map(|reason| reason_text(*reason, catalogue)).collect();
+        Self {
+            track_id: track.track_id.as_str(),
+            artist_id: track.artist_id.as_str(),
+            title: &track.title,
+            position,
+            score: served.score,
+            source: served.source,
+            reasons: (explain != ExplainLevel::None).then(reasons),
+            propensity: served.propensity,
+            scores: served.tasks.map(|(complete, skip, like)| TaskScoresView { complete, skip, like }),
+        }
+    }
+}
+
+fn reason_text(reason: Reason, catalogue: &Catalogue) -> String {
+    match reason {
+        Reason::SimilarTo(track) => format!("similar_to:{}", catalogue.track(track).track_id),
+        Reason::ArtistYouPlay => "artist_you_play".to_owned(),
+        Reason::SessionArtist => "session_artist".to_owned(),
+        Reason::Popular => "popular".to_owned(),
+        Reason::Fresh => "fresh".to_owned(),
+        Reason::Explore => "explore".to_owned(),
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::TrackIx;
+    use crate::http::testing::catalogue;
+    use crate::pipeline::{Outcome, StageKind};
+
+    fn answer() -> Answer {
+        let report = StageReport {
+            stage: "two_tower",
+            kind: StageKind::Retrieve,
+            micros: 5,
+            candidates_in: 0,
+            candidates_out: 2,
+            outcome: Outcome::Ok,
+            detail: None,
+        };
+        Answer {
+            recommendation_id: RecommendationId::new("r-1").unwrap(),
+            rung: Rung::Full,
+            degraded: Vec::new(),
+            intent: None,
+            tracks: vec![ServedTrack {
+                track: TrackIx(1),
+                score: 0.5,
+                source: Source::TwoTower,
+                tasks: Some((0.75, 0.25, 0.5)),
+                propensity: None,
+                reasons: vec![Reason::SimilarTo(TrackIx(2)), Reason::Explore],
+            }],
+            pool: PoolCounts::default(),
+            reports: vec![report],
+            seed: 9,
+        }
+    }
+
+    fn json(explain: ExplainLevel) -> serde_json::Value {
+        serde_json::to_value(NextTracksResponse::new(&answer(), &catalogue(), "b1", explain)).unwrap()
+    }
+
+    #[test]
+    fn explains_as_much_as_asked() {
+        let plain = json(ExplainLevel::None);
+        let track = serde_json::json!({
+            "track_id": "t1", "artist_id": "a1", "title": "Song 1", "position": 1, "score": 0.5, "source": "two_tower",
+            "scores": {"complete": 0.75, "skip": 0.25, "like": 0.5},
+        });
+        assert_eq!(plain["tracks"][0], track);
+        assert!(plain.get("trace").is_none() && plain.get("unknown_ids").is_none());
+        let reasons = json(ExplainLevel::Reasons);
+        assert_eq!(reasons["tracks"][0]["reasons"], serde_json::json!(["similar_to:t2", "explore"]));
+        assert!(reasons.get("trace").is_none());
+        assert_eq!(json(ExplainLevel::Trace)["trace"]["stages"][0]["stage"], "two_tower");
+    }
+}

@@ -1,0 +1,29 @@
+//! What goes over the wire: requests as they come (unknown fields refused, lists bounded), their validation into domain
+//! types, and replies.
+
+mod answer;
+mod check;
+mod events;
+mod knobs;
+mod list;
+mod query;
+mod request;
+mod session;
+mod trace;
+mod track;
+
+pub use answer::{NextTracksResponse, TaskScoresView, TraceView, TrackAnswer};
+pub use check::Checks;
+pub use events::{EventResult, EventStatus, EventsRequest, EventsResponse};
+pub use knobs::check_knobs;
+pub use list::{HARD_LIST_LEN, List};
+pub use query::{Query, Scope};
+pub use request::{DEFAULT_LIMIT, MAX_LIMIT, NextTracksRequest, RankRequest, Surroundings, TargetSound};
+pub use session::{PenaltyView, PlayView, SessionView};
+pub use trace::{RecordedTrace, RequestView};
+pub use track::{ArtistView, AudioView, SimilarResponse, SimilarTrack, TopResponse, TopTrack, TrackView};
+
+/// Unix milliseconds as RFC 3339; absent outside the calendar's range.
+fn rfc3339(ms: i64) -> Option<String> {
+    jiff::Timestamp::from_millisecond(ms).ok().map(|at| at.to_string())
+}

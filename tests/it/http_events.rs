@@ -1,0 +1,91 @@
+//! `POST /v1/events`: every event is answered for itself.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use crate::http_support::{Small, ask, post};
+
+fn event(id: &str) -> Value {
+    json!({"event_id": id, "user_id": "u1", "session_id": "s1", "track_id": "t5", "type": "play_start",
+           "client_ts": jiff::Timestamp::now().to_string()})
+}
+
+fn changed(id: &str, field: &str, value: Value) -> Value {
+    let mut event = event(id);
+    event[field] = value;
+    event
+}
+
+#[actix_web::test]
+async fn a_malformed_event_does_not_cost_the_others() {
+    let mut nameless = event("e3");
+    nameless.as_object_mut().unwrap().remove("user_id");
+    let batch = json!({"events": [
+        event("e1"),
+        event("e1"),
+        nameless,
+        changed("e4", "mood", json!("good")),
+        changed("e5", "type", json!("sneeze")),
+        changed("e6", "played_ms", json!(-1)),
+        changed("e7", "session_id", json!("x".repeat(129))),
+        json!(5),
+        json!([["e9"]]),
+        changed("e10", "client_ts", json!("2526-01-01T00:00:00Z")),
+        changed("e11", "client_ts", json!("1870-01-01T00:00:00Z")),
+        changed("e12", "client_ts", json!("yesterday")),
+        changed("e13", "context", json!({"market": "Sweden"})),
+        event("e14"),
+    ]});
+    let got = ask(&Small::new(), post("/v1/events", &batch)).await;
+    let reply = got.json();
+    let one = |at: usize| {
+        let result = &reply["events"][at];
+        let text = |key: &str| result[key].as_str().unwrap_or("-").to_owned();
+        [text("event_id"), text("status"), text("field")].join(" ")
+    };
+    let expected = [
+        "e1 accepted -",
+        "e1 duplicate -",
+        "e3 rejected user_id",
+        "e4 rejected mood",
+        "e5 rejected type",
+        "e6 rejected played_ms",
+        "e7 rejected session_id",
+        "- rejected -",
+        "- rejected -",
+        "e10 rejected client_ts",
+        "e11 rejected client_ts",
+        "e12 rejected client_ts",
+        "e13 rejected context.market",
+        "e14 accepted -",
+    ];
+    let results: Vec<_> = (0..expected.len()).map(one).collect();
+    assert_eq!((got.status, results), (202, expected.map(str::to_owned).to_vec()));
+    assert_eq!([&reply["accepted"], &reply["duplicate"], &reply["rejected"]], [2, 1, 11]);
+}
+
+#[actix_web::test]
+async fn batches_are_bounded() {
+    let batch = |n: usize| json!({"events": (0..n).map(|at| event(&format!("e{at}"))).collect::<Vec<_>>()});
+    let service = Small::new();
+    assert_eq!(ask(&service, post("/v1/events", &batch(500))).await.status, 202);
+    assert_eq!(ask(&service, post("/v1/events", &batch(501))).await.problem_fields(), ["events"]);
+    assert_eq!(ask(&service, post("/v1/events", &json!({"events": []}))).await.json()["accepted"], 0);
+    assert_eq!(ask(&service, post("/v1/events", &json!({}))).await.problem_fields(), ["events"]);
+    assert_eq!(ask(&service, post("/v1/events", &json!({"events": {}}))).await.problem_fields(), ["events"]);
+}
+
+#[actix_web::test]
+async fn a_failed_log_says_send_again() {
+    let service = Small::new();
+    service.overloaded.store(true, Ordering::Relaxed);
+    let got = ask(&service, post("/v1/events", &json!({"events": [event("e1")]}))).await;
+    assert_eq!(
+        (got.status, got.header("retry-after"), &got.json()["type"]),
+        (503, "1", &json!("urn:segue:problem:not-stored"))
+    );
+    assert!(!String::from_utf8_lossy(&got.body).contains("disk full"));
+    service.overloaded.store(false, Ordering::Relaxed);
+    assert_eq!(ask(&service, post("/v1/events", &json!({"events": [event("e1")]}))).await.json()["accepted"], 1);
+}

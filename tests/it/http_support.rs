@@ -1,0 +1,248 @@
+//! A small service behind the real router: what is tested with it is the protocol, not recommendations.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::header::HeaderMap;
+use actix_web::test::{self, TestRequest};
+use segue::config::Config;
+use segue::domain::{
+    Answer, Catalogue, Knobs, PoolCounts, RecommendationId, Request, Retrieved, Rung, ServedTrack, SessionId,
+    SessionState, Source, Track, TrackIx, UserId,
+};
+use segue::events::{Clock, EventOutcome, RawEvent, validate};
+use segue::http::{Audience, IngestError, PROBLEM_JSON, Reply, Service, Traced, app};
+use segue::pipeline::{Deadline, Refused};
+use serde_json::{Value, json};
+
+/// Ten tracks, one session (`s1`), one listener (`u1`).
+pub(crate) struct Small {
+    config: Config,
+    catalogue: Catalogue,
+    knobs: Mutex<Knobs>,
+    taken_down: Mutex<Vec<TrackIx>>,
+    traced: Mutex<Option<Arc<Traced>>>,
+    events: Mutex<HashSet<String>>,
+    /// What was asked last.
+    pub(crate) asked: Mutex<Option<(Arc<Request>, Deadline)>>,
+    /// Refuse work.
+    pub(crate) overloaded: AtomicBool,
+    /// Not ready.
+    pub(crate) down: AtomicBool,
+    /// Routes and statuses observed.
+    pub(crate) observed: Mutex<Vec<(String, u16)>>,
+}
+
+impl Small {
+    pub(crate) fn new() -> Arc<Self> {
+        let track = |id: String| -> Track {
+            let row =
+                json!({"track_id": id, "title": "Song", "artist_id": "a1", "artist_name": "Artist", "explicit": false});
+            serde_json::from_value(row).unwrap()
+        };
+        let ids = (0..9).map(|n| format!("t{n}")).chain(["odd/id ü".to_owned()]);
+        let mut config = Config::default();
+        config.server.listen = ([127, 0, 0, 1], 0).into();
+        config.server.workers = 1;
+        Arc::new(Self {
+            config,
+            catalogue: Catalogue::new(ids.map(track).collect()).unwrap(),
+            knobs: Mutex::default(),
+            taken_down: Mutex::default(),
+            traced: Mutex::default(),
+            events: Mutex::default(),
+            asked: Mutex::default(),
+            overloaded: AtomicBool::new(false),
+            down: AtomicBool::new(false),
+            observed: Mutex::default(),
+        })
+    }
+
+    fn answer(&self, request: &Request) -> Answer {
+        let tracks = request.candidates.clone().unwrap_or_else(|| (0..10).map(TrackIx).collect());
+        let served = tracks.into_iter().filter(|t| !request.exclude.contains(t)).take(request.limit);
+        Answer {
+            recommendation_id: RecommendationId::new("r-1").unwrap(),
+            rung: Rung::MarketTop,
+            degraded: Vec::new(),
+            intent: None,
+            tracks: served
+                .map(|track| ServedTrack {
+                    track,
+                    score: 1.0,
+                    source: Source::Fallback,
+                    tasks: None,
+                    propensity: None,
+                    reasons: Vec::new(),
+                })
+                .collect(),
+            pool: PoolCounts::default(),
+            reports: Vec::new(),
+            seed: request.seed,
+        }
+    }
+
+    fn refusal(&self) -> Option<Refused> {
+        self.overloaded.load(Ordering::Relaxed).then_some(Refused::Overloaded { retry_after_ms: 1_500 })
+    }
+}
+
+impl Service for Small {
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn bundle_version(&self) -> &str {
+        "test.1"
+    }
+
+    fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    fn knobs(&self) -> Knobs {
+        *self.knobs.lock().unwrap()
+    }
+
+    fn set_knobs(&self, knobs: Knobs) -> Result<(), String> {
+        *self.knobs.lock().unwrap() = knobs;
+        Ok(())
+    }
+
+    fn next_tracks(&self, request: Arc<Request>, deadline: Deadline) -> Reply<'_, Result<Answer, Refused>> {
+        Box::pin(async move {
+            assert_ne!(request.surface.as_deref(), Some("boom"), "a bug");
+            *self.asked.lock().unwrap() = Some((Arc::clone(&request), deadline));
+            if let Some(refused) = self.refusal() {
+                return Err(refused);
+            }
+            let answer = self.answer(&request);
+            *self.traced.lock().unwrap() =
+                Some(Arc::new(Traced { bundle: "test.1".into(), request, answer: answer.clone() }));
+            Ok(answer)
+        })
+    }
+
+    fn similar(&self, track: TrackIx, k: usize, _: Deadline) -> Reply<'_, Result<Vec<Retrieved>, Refused>> {
+        let others = (0..10).map(TrackIx).filter(move |t| *t != track).take(k);
+        let hits = others.map(|track| Retrieved { track, score: 0.5 }).collect();
+        let refusal = self.refusal();
+        Box::pin(async move { refusal.map_or(Ok(hits), Err) })
+    }
+
+    fn ingest(&self, events: Vec<RawEvent>) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>> {
+        if self.overloaded.load(Ordering::Relaxed) {
+            return Box::pin(std::future::ready(Err(IngestError::Log("disk full".into()))));
+        }
+        let mut seen = self.events.lock().unwrap();
+        let clock = Clock { now_ms: jiff::Timestamp::now().as_millisecond(), config: &self.config.events };
+        let outcomes = events.into_iter().map(|raw| match validate(raw, clock) {
+            Err(reason) => EventOutcome::Rejected(reason),
+            Ok(event) if seen.insert(event.event_id.to_string()) => EventOutcome::Accepted,
+            Ok(_) => EventOutcome::Duplicate,
+        });
+        let outcomes = Ok(outcomes.collect());
+        Box::pin(std::future::ready(outcomes))
+    }
+
+    fn session(&self, id: &SessionId) -> Option<Arc<SessionState>> {
+        (id.as_str() == "s1").then(Arc::default)
+    }
+
+    fn top(&self, market: Option<&str>) -> Vec<TrackIx> {
+        match market {
+            None => (0..10).map(TrackIx).collect(),
+            Some("SE") => vec![TrackIx(3), TrackIx(1)],
+            Some(_) => Vec::new(),
+        }
+    }
+
+    fn trace(&self, recommendation_id: &str) -> Option<Arc<Traced>> {
+        let traced = self.traced.lock().unwrap().clone();
+        traced.filter(|t| t.answer.recommendation_id.as_str() == recommendation_id)
+    }
+
+    fn take_down(&self, track: TrackIx) {
+        self.taken_down.lock().unwrap().push(track);
+    }
+
+    fn restore(&self, track: TrackIx) {
+        self.taken_down.lock().unwrap().retain(|t| *t != track);
+    }
+
+    fn taken_down(&self, track: TrackIx) -> bool {
+        self.taken_down.lock().unwrap().contains(&track)
+    }
+
+    fn erase_user(&self, user: &UserId) -> bool {
+        user.as_str() == "u1"
+    }
+
+    fn ready(&self) -> bool {
+        !self.down.load(Ordering::Relaxed)
+    }
+
+    fn metrics_text(&self) -> String {
+        "segue_up 1\n".into()
+    }
+
+    fn observe_http(&self, route: &str, status: u16, seconds: f64) {
+        assert!(seconds >= 0.0);
+        self.observed.lock().unwrap().push((route.to_owned(), status));
+    }
+}
+
+/// A response, read.
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Got {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The fields that a problem document names; checks that it is one.
+    pub(crate) fn problem_fields(&self) -> Vec<String> {
+        let problem = self.json();
+        assert_eq!(self.header("content-type"), PROBLEM_JSON);
+        assert_eq!(problem["status"], self.status);
+        assert_eq!(problem["instance"], self.header("x-request-id"));
+        assert!(problem["type"].as_str().unwrap().starts_with("urn:segue:problem:"));
+        assert!(!problem["detail"].as_str().unwrap().is_empty());
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        errors.iter().map(|error| error["field"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// Reads a response to its end.
+pub(crate) async fn read<B: MessageBody>(response: ServiceResponse<B>) -> Got {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Got { status, headers, body: test::read_body(response).await.to_vec() }
+}
+
+/// Sends one request to a service through the real router.
+pub(crate) async fn ask(service: &Arc<Small>, request: TestRequest) -> Got {
+    let service: Arc<dyn Service> = service.clone();
+    let app = test::init_service(app(service, Arc::default(), Audience::Everyone)).await;
+    read(test::call_service(&app, request.to_request()).await).await
+}
+
+/// A request with a JSON body.
+pub(crate) fn post(path: &str, body: &Value) -> TestRequest {
+    TestRequest::post().uri(path).set_json(body)
+}
+
+/// A request with any body that claims to be JSON.
+pub(crate) fn post_text(path: &str, body: impl Into<String>) -> TestRequest {
+    TestRequest::post().uri(path).insert_header(("content-type", "application/json")).set_payload(body.into())
+}
