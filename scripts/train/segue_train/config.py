@@ -27,6 +27,7 @@ class TowersConfig:
     heads: int
     recent: int
     dropout: float
+    history_dropout: float
     item_hidden: int
     skip_threshold: float
     skip_weight: float
