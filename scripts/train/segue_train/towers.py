@@ -133,7 +133,7 @@ def run(args: argparse.Namespace, config: Config) -> None:
     """Trains, exports `user_tower.onnx` and `item_tower.onnx` and writes curves, parity rows and metadata."""
     torch.manual_seed(args.seed)
     schema = read_schema(args.rows)
-    items, rows = read_items(args.rows, schema), read_tower_rows(args.rows, schema)
+    items, rows = read_items(args.rows, schema, config.towers.min_plays), read_tower_rows(args.rows, schema)
     job = TowersJob(config.towers, schema, items, rows)
     print(f"towers: {len(items)} tracks, {len(rows.train)} train rows, {len(rows.valid)} valid rows", flush=True)
     checkpoint = args.out / "towers.checkpoint"
