@@ -23,10 +23,12 @@ class TowersConfig:
     candidates: int
     temperature: float
     id_dropout: float
+    min_plays: int
     hidden: int
     heads: int
     recent: int
     dropout: float
+    history_dropout: float
     item_hidden: int
     skip_threshold: float
     skip_weight: float

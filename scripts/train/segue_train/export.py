@@ -71,6 +71,7 @@ def _plain(tensors: dict[str, Tensor]) -> dict[str, dict[str, list]]:
 
 def towers(model: nn.Module, items: Items, rows: TowerRows, out: Path) -> None:
     """Writes `item_tower.onnx` and `user_tower.onnx` of a `Towers` model. One item row has every id unknown."""
+    model.item.forget_unplayed(items)
     picked = torch.linspace(0, len(items) - 1, PARITY_ROWS).long()
     known = torch.arange(PARITY_ROWS) < PARITY_ROWS - 1
     write(model.item, "item_tower", {

@@ -29,10 +29,15 @@ class ItemTower(nn.Module):
 
     def vectors(self, items: Items, rows: Tensor, id_dropout: float = 0.0) -> Tensor:
         """Returns the vectors [m, D] of catalogue `rows` [m]; each id is hidden with chance `id_dropout`."""
-        track = rows + 1
+        track = items.track[rows]
         if id_dropout > 0:
             track = track * (torch.rand(len(rows)) >= id_dropout)
         return self(items.dense[rows], track, items.artist[rows], items.genre[rows])
+
+    @torch.no_grad()
+    def forget_unplayed(self, items: Items) -> None:
+        """Gives tracks without an id in `items` the vector of the unknown id, so that the exported graph needs no rule."""
+        self.track.weight[1:][items.track == 0] = self.track.weight[0]
 
     @torch.no_grad()
     def catalogue(self, items: Items, block: int = 65536) -> Tensor:

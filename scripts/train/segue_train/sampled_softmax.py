@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 NEVER = -1e4  # a logit whose probability is 0 and whose gradient is finite
 
@@ -23,23 +24,21 @@ class CandidateSampler:
             return torch.arange(self.tracks)
         return torch.cat([target, torch.randint(self.tracks, (self.uniform,))]).unique()
 
-    def log_inclusion(self, candidates: Tensor, batch: int) -> Tensor | None:
-        """Returns log P(track in the set) [C] for `batch` targets drawn by popularity; `None` where all are 0."""
+    def log_inclusion(self, candidates: Tensor, batch: int) -> Tensor:
+        """Returns log P(track in the set) [C] for `batch` targets drawn by popularity, to be taken off the logits."""
         if self.uniform == self.tracks:
-            return None
+            return torch.zeros(len(candidates))
         missed = (1 - self.share[candidates]) ** batch * (1 - 1 / self.tracks) ** self.uniform
         return torch.log1p(-missed).float()
 
 
-def loss(logits: Tensor, correction: Tensor | None, target: Tensor, hard: Tensor | None) -> Tensor:
-    """Returns the mean cross-entropy of `logits` [B, C] whose column `target` [B] is right.
+def loss(logits: Tensor, target: Tensor, hard: Tensor | None) -> Tensor:
+    """Returns the mean cross-entropy of corrected `logits` [B, C] whose column `target` [B] is right.
 
-    `correction` [C] is subtracted (log-q); each candidate is a column once, so a target is never its own negative.
-    `hard` [B, H] are logits of extra negatives, `NEVER` where there is none.
+    Each candidate is a column once, so a target is never its own negative. `hard` [B, H] are logits of extra negatives,
+    `NEVER` where there is none.
     """
-    if correction is not None:
-        logits = logits - correction
-    total = logits.logsumexp(1)
-    if hard is not None:
-        total = torch.logaddexp(total, hard.logsumexp(1))
+    if hard is None:
+        return F.cross_entropy(logits, target)
+    total = torch.logaddexp(logits.logsumexp(1), hard.logsumexp(1))
     return (total - logits.gather(1, target.unsqueeze(1)).squeeze(1)).mean()

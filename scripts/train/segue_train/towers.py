@@ -27,7 +27,7 @@ class Towers(nn.Module):
         self.item = ItemTower(len(items), schema.artists, schema.genres, len(schema.item), config.dim,
                               config.item_hidden)
         self.user = UserTower(schema.history_len, len(schema.signals), len(schema.user), config.dim, config.hidden,
-                              config.heads, config.recent, config.dropout)
+                              config.heads, config.recent, config.dropout, config.history_dropout)
         self.log_scale = nn.Parameter(-torch.tensor(config.temperature).log())
 
     def user_vectors(self, vectors: Tensor, history: Tensor, signals: Tensor, user: Tensor) -> Tensor:
@@ -65,11 +65,11 @@ class TowersJob:
         local = _Local(candidates, rows.history[batch], len(self.items))
         vectors = self.model.item.vectors(self.items, local.rows, self.config.id_dropout)
         users = self.model.user_vectors(vectors, local.history, rows.signals[batch], rows.user[batch])
-        scale = self.model.log_scale.exp()
-        logits = scale * users @ F.embedding(local.candidates, vectors).T
-        hard = self._hard(batch, target, scale * users, local.history, vectors)
-        correction = self.sampler.log_inclusion(candidates, len(batch))
-        return sampled_softmax.loss(logits, correction, torch.searchsorted(candidates, target), hard)
+        users = self.model.log_scale.exp() * users
+        log_q = self.sampler.log_inclusion(candidates, len(batch))
+        logits = torch.addmm(-log_q, users, F.embedding(local.candidates, vectors).T)
+        hard = self._hard(batch, target, users, local.history, vectors)
+        return sampled_softmax.loss(logits, torch.searchsorted(candidates, target), hard)
 
     def _hard(self, batch: Tensor, target: Tensor, users: Tensor, history: Tensor, vectors: Tensor) -> Tensor | None:
         """Returns the logits [B, h] of skipped history entries that are not the target; `None` where no row has any."""
@@ -133,7 +133,7 @@ def run(args: argparse.Namespace, config: Config) -> None:
     """Trains, exports `user_tower.onnx` and `item_tower.onnx` and writes curves, parity rows and metadata."""
     torch.manual_seed(args.seed)
     schema = read_schema(args.rows)
-    items, rows = read_items(args.rows, schema), read_tower_rows(args.rows, schema)
+    items, rows = read_items(args.rows, schema, config.towers.min_plays), read_tower_rows(args.rows, schema)
     job = TowersJob(config.towers, schema, items, rows)
     print(f"towers: {len(items)} tracks, {len(rows.train)} train rows, {len(rows.valid)} valid rows", flush=True)
     checkpoint = args.out / "towers.checkpoint"

@@ -13,9 +13,10 @@ class UserTower(nn.Module):
     """
 
     def __init__(self, history: int, signals: int, user: int, dim: int, hidden: int, heads: int, recent: int,
-                 dropout: float) -> None:
+                 dropout: float, history_dropout: float) -> None:
         super().__init__()
         self.heads, self.recent = heads, min(recent, history)
+        self.forget = nn.Dropout(history_dropout)
         self.entry = nn.Linear(dim + signals, dim)
         self.position = nn.Parameter(torch.zeros(history, dim))
         self.query = nn.Linear(dim + user, heads * dim)
@@ -28,11 +29,12 @@ class UserTower(nn.Module):
 
     def forward(self, history_vectors: Tensor, history_signals: Tensor, user: Tensor) -> Tensor:
         """Maps [B, H, D] (zero rows where empty), [B, H, S] and [B, U] to `user_vector` [B, D], unit length."""
-        plays = torch.cat([history_vectors, history_signals], -1)
-        entries = F.gelu(self.entry(plays) + self.position)
         empty = history_vectors.abs().sum(-1) == 0
+        vectors = self.forget(history_vectors)
+        plays = torch.cat([vectors, history_signals], -1)
+        entries = F.gelu(self.entry(plays) + self.position)
         weights = self.attention(entries, empty, user)
-        attended = torch.bmm(weights, history_vectors).flatten(1)
+        attended = torch.bmm(weights, vectors).flatten(1)
         pooled = torch.bmm(weights, entries).flatten(1)
         recent = plays[:, : self.recent].flatten(1)
         vector = self.network(torch.cat([recent, pooled, attended, user], -1)) + self.residual(attended)

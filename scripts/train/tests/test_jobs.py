@@ -12,6 +12,8 @@ from unittest import mock
 import numpy as np
 import onnx
 import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 HERE = Path(__file__).resolve().parent
@@ -90,6 +92,20 @@ class Jobs(unittest.TestCase):
         feed = {"history_vectors": np.zeros((1, 8, 64), np.float32), "history_signals": np.zeros((1, 8, 6), np.float32),
                 "user": np.zeros((1, 5), np.float32)}
         self.assertAlmostEqual(float(np.linalg.norm(session.run(None, feed)[0])), 1.0, places=4)
+
+    def test_an_unplayed_track_is_placed_by_its_metadata(self) -> None:
+        path = self.folder / "rows" / "items.parquet"
+        table = pq.read_table(path)
+        plays = [0, *table["plays"].to_pylist()[1:]]
+        pq.write_table(table.set_column(table.schema.get_field_index("plays"), "plays", pa.array(plays, pa.int64())), path)
+        args = self.args()
+        towers.run(args, self.config)
+        session = onnxruntime.InferenceSession(args.out / "item_tower.onnx")
+        feed = {"item": np.ones((3, 4), np.float32), "track": np.array([0, 1, 2]), "artist": np.ones(3, np.int64),
+                "genre": np.ones(3, np.int64)}
+        unknown, unplayed, played = session.run(None, feed)[0]
+        np.testing.assert_allclose(unplayed, unknown, atol=1e-6)
+        self.assertGreater(float(np.abs(played - unknown).max()), 1e-3)
 
     def test_an_interrupted_run_ends_the_same(self) -> None:
         straight, resumed = self.args("straight"), self.args("resumed")
