@@ -4,7 +4,9 @@
 //! request through one staged pipeline inside its deadline. `ARCHITECTURE.md` is the map.
 
 pub mod app;
+pub mod backfill;
 pub mod bundle;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod evaluate;
@@ -16,5 +18,6 @@ pub mod inference;
 pub mod metrics;
 pub mod pipeline;
 pub mod stages;
+pub mod startup;
 pub mod tables;
 pub mod world;

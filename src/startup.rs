@@ -9,7 +9,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app::{AppError, Engine};
 use crate::config::{Config, LogFormat};
-use crate::domain::{Answer, Catalogue, Knobs, RecommendationId, Request, Retrieved, SessionId, SessionState, TrackIx, UserId};
+use crate::domain::{
+    Answer, Catalogue, Knobs, RecommendationId, Request, Retrieved, SessionId, SessionState, TrackIx, UserId,
+};
 use crate::events::{EventOutcome, RawEvent};
 use crate::http::{self, IngestError, Reply, Service, Traced};
 use crate::inference::Runtime;
@@ -110,9 +112,7 @@ impl Service for Serving {
     }
 
     fn ingest(&self, events: Vec<RawEvent>) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>> {
-        Box::pin(async move {
-            self.0.ingest(events, now_ms()).map_err(|error| IngestError::Log(error.to_string()))
-        })
+        Box::pin(async move { self.0.ingest(events, now_ms()).map_err(|error| IngestError::Log(error.to_string())) })
     }
 
     fn session(&self, id: &SessionId) -> Option<Arc<SessionState>> {

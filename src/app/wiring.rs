@@ -13,7 +13,7 @@ use crate::pipeline::{OnFailure, PipelineBuilder, Retriever};
 use crate::stages::context::{IntentSource, ProfileSource, SessionSource, UserVectorSource};
 use crate::stages::filter::{
     BlockedArtist, Disliked, Excluded, Explicit, Licence, Market, PlayedInSession, SameRecording, ServedBefore,
-    TakenDown, Takedowns,
+    Takedowns, TakenDown,
 };
 use crate::stages::observe::{MetricsObserver, ServedObserver, TraceObserver, TraceStore};
 use crate::stages::rank::MmoeRanker;
@@ -162,8 +162,8 @@ impl Wiring {
     fn hard_filters(&self, builder: PipelineBuilder) -> PipelineBuilder {
         let catalogue = &self.bundle.catalogue;
         builder
-            .filter(Excluded::default())
-            .filter(Disliked::default())
+            .filter(Excluded)
+            .filter(Disliked)
             .filter(BlockedArtist::new(Arc::clone(catalogue)))
             .filter(Market::new(Arc::clone(catalogue)))
             .filter(self.explicit.clone())

@@ -18,6 +18,9 @@ use crate::index::{self, IndexHandle};
 use crate::inference::{Model, ModelKind, OrtUserTower, Runtime};
 use crate::tables;
 
+/// Half-life of plays in popularity, days.
+pub const DEFAULT_HALF_LIFE_DAYS: f32 = 14.0;
+
 /// What to build a bundle from.
 #[derive(Debug, Clone)]
 pub struct BuildConfig {
@@ -57,7 +60,7 @@ impl BuildConfig {
             rows: rows.into(),
             out: out.into(),
             as_of: AsOf::End,
-            half_life_days: 14.0,
+            half_life_days: DEFAULT_HALF_LIFE_DAYS,
             index: IndexConfig::default(),
             signals: SignalConfig::default(),
             intents: None,

@@ -6,7 +6,6 @@ use super::layout::POPULARITY;
 use super::plays::{PlayCounter, PlaysRow};
 use super::sources::RowsSchema;
 use crate::domain::Catalogue;
-use crate::features;
 use crate::tables;
 
 /// The decayed plays and the moment they stand for.
@@ -44,11 +43,7 @@ pub(super) fn count_plays(
             continue;
         }
         last_ms = last_ms.max(event.ts_ms);
-        let Some(track) = event.track_id.as_ref().and_then(|id| catalogue.find(id.as_str())) else { continue };
-        let duration_ms = features::duration_ms(catalogue.track(track));
-        if features::grade(&event, duration_ms, None, &config.signals).is_some_and(|verdict| verdict.completed) {
-            counter.add(track, event.market.as_deref(), event.ts_ms);
-        }
+        counter.count(&event, catalogue, &config.signals);
     }
     let as_of_ms = match until_ms {
         Some(until) => until,

@@ -22,10 +22,11 @@ mod tests;
 pub mod vectors_file;
 mod verify;
 
-pub use build::{BuildConfig, Progress, build};
+pub use build::{BuildConfig, DEFAULT_HALF_LIFE_DAYS, Progress, build};
 pub use error::BundleError;
 pub use intents::default_rules;
 pub use load::Bundle;
 pub use manifest::{FORMAT, FileEntry, MANIFEST, Manifest, ModelEntry, Sizes};
-pub use sources::AsOf;
+pub use plays::PlayCounter;
+pub use sources::{AsOf, RowsSchema};
 pub use verify::{Report, verify};

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::domain::{Catalogue, Popularity, TOP_LEN, TrackIx, by_score};
+use crate::config::SignalConfig;
+use crate::domain::{Catalogue, Event, Popularity, TOP_LEN, TrackIx, by_score};
+use crate::features;
 use crate::tables::{Column, Type};
 
 /// Milliseconds of a day.
@@ -62,7 +64,7 @@ fn decay(now_ms: i64, then_ms: i64, half_life_ms: f64) -> f64 {
 /// Counts plays in any order of time, in one pass. Memory: 16 bytes a track, and as much again for every market in which
 /// it was played.
 #[derive(Debug)]
-pub(super) struct PlayCounter {
+pub struct PlayCounter {
     half_life_ms: f64,
     tracks: Vec<Decayed>,
     markets: BTreeMap<String, HashMap<TrackIx, Decayed>>,
@@ -70,13 +72,32 @@ pub(super) struct PlayCounter {
 }
 
 impl PlayCounter {
-    pub(super) fn new(tracks: usize, half_life_days: f32) -> Self {
+    /// Of a catalogue of `tracks`; `half_life_days` must be positive.
+    pub fn new(tracks: usize, half_life_days: f32) -> Self {
         let half_life_ms = f64::from(half_life_days) * DAY_MS;
         Self { half_life_ms, tracks: vec![Decayed::default(); tracks], markets: BTreeMap::new(), plays: 0 }
     }
 
+    /// Counts the play that an event ended, if that was positive by what the event reports; tells its track. Plays of
+    /// tracks that the catalogue does not know are left out.
+    pub fn count(&mut self, event: &Event, catalogue: &Catalogue, signals: &SignalConfig) -> Option<TrackIx> {
+        let track = catalogue.find(event.track_id.as_ref()?.as_str())?;
+        let duration_ms = features::duration_ms(catalogue.track(track));
+        let positive = features::grade(event, duration_ms, None, signals)?.completed;
+        positive.then(|| self.add(track, event.market.as_deref(), event.ts_ms))?;
+        Some(track)
+    }
+
+    /// The popularity as of `now_ms`, as a bundle of that moment has it.
+    ///
+    /// # Errors
+    /// A catalogue with other tracks than the counter's.
+    pub fn popularity(&self, catalogue: &Catalogue, now_ms: i64) -> Result<Popularity, String> {
+        popularity(catalogue, &self.rows(now_ms))
+    }
+
     /// Counts one play.
-    pub(super) fn add(&mut self, track: TrackIx, market: Option<&str>, ts_ms: i64) {
+    fn add(&mut self, track: TrackIx, market: Option<&str>, ts_ms: i64) {
         self.plays += 1;
         self.tracks[track.at()].add(ts_ms, self.half_life_ms);
         let Some(market) = market else { return };

@@ -48,18 +48,23 @@ impl std::str::FromStr for AsOf {
 
 /// The part of a rows directory's `schema.json` that building needs.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
-pub(super) struct RowsSchema {
+pub struct RowsSchema {
     feature_version: u32,
     tracks: usize,
     artists: usize,
     genres: usize,
-    rank_from_ms: i64,
-    test_from_ms: i64,
+    /// Where the ranker's window begins, Unix ms.
+    pub rank_from_ms: i64,
+    /// Where the test period begins, Unix ms.
+    pub test_from_ms: i64,
 }
 
 impl RowsSchema {
     /// Reads the file; its rows must be a beginning of the catalogue's.
-    pub(super) fn read(rows: &Path, catalogue: Sizes) -> Result<Self, BundleError> {
+    ///
+    /// # Errors
+    /// A missing or malformed file, another feature version, or another catalogue.
+    pub fn read(rows: &Path, catalogue: Sizes) -> Result<Self, BundleError> {
         let path = rows.join("schema.json");
         let text = std::fs::read(&path).map_err(|e| BundleError::path(&path, e))?;
         let schema: Self = serde_json::from_slice(&text).map_err(|e| BundleError::path(&path, e))?;

@@ -13,7 +13,9 @@ use crate::inference::Runtime;
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Builds a bundle from canonical tables and models
-    #[command(after_help = "Example:\n  segue bundle build --data data/world --rows out/rows --models out/models \\\n      --as-of test --out out/bundle")]
+    #[command(
+        after_help = "Example:\n  segue bundle build --data data/world --rows out/rows --models out/models \\\n      --as-of test --out out/bundle"
+    )]
     Build(BuildArgs),
     /// Checks every file of a bundle and reports every fault
     #[command(after_help = "Example:\n  segue bundle verify models/demo")]

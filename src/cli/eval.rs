@@ -14,7 +14,7 @@ use crate::domain::Event;
 use crate::evaluate::{
     self, EvalConfig, EvalReport, GlobalPopular, LabelledPlay, MarketPopular, RecentArtists, System,
 };
-use crate::features::{EndedPlay, StateStore};
+use crate::features::StateStore;
 use crate::inference::Runtime;
 use crate::pipeline::Pipeline;
 use crate::tables::read_events;
@@ -24,7 +24,9 @@ const BASELINE_QUOTA: usize = 1_000;
 
 /// Evaluates a bundle on held-out days through the serving code, beside baselines
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  segue eval --data data/world --bundle models/demo --test-from test --rows out/rows --out out/eval")]
+#[command(
+    after_help = "Example:\n  segue eval --data data/world --bundle models/demo --test-from test --rows out/rows --out out/eval"
+)]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
@@ -99,7 +101,8 @@ fn evaluate(
     let apply = |event: &Event, ended: &mut Vec<LabelledPlay>| {
         // A track that the bundle does not know changes nothing, as when it is served.
         if let Ok(applied) = state.apply(event, &bundle.catalogue, &bundle.vectors) {
-            ended.extend([applied.displaced, applied.ended].into_iter().flatten().map(labelled));
+            let plays = [applied.displaced, applied.ended].into_iter().flatten();
+            ended.extend(plays.map(|ended| LabelledPlay { track: ended.play.track, labels: ended.labels() }));
         }
     };
     let shown = |at: evaluate::Progress| progress.set(at.moments, at.of);
@@ -116,18 +119,4 @@ fn systems(wiring: &Wiring, repeats: Repeats) -> Result<Vec<(&'static str, Pipel
         ("popular in market", wiring.baseline(MarketPopular::new(popularity()), BASELINE_QUOTA).build()),
         ("recent artists", wiring.baseline(recent, BASELINE_QUOTA).build()),
     ])
-}
-
-/// What an ended play says to each head; `None` where it says nothing.
-fn labelled(ended: EndedPlay) -> LabelledPlay {
-    let EndedPlay { play, verdict } = ended;
-    let known = !verdict.censored;
-    LabelledPlay {
-        track: play.track,
-        labels: [
-            (known || verdict.completed).then_some(verdict.completed),
-            known.then_some(verdict.early_skip),
-            Some(play.liked),
-        ],
-    }
 }

@@ -15,7 +15,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.serve.load()?;
-    let bundle = config.bundle.clone().context("no bundle given: set `bundle` in the configuration or use --bundle DIR")?;
+    let bundle =
+        config.bundle.clone().context("no bundle given: set `bundle` in the configuration or use --bundle DIR")?;
     startup::init_logs(&config);
     Ok(startup::serve(config, &bundle, |_| {}, |_, _| {})?)
 }

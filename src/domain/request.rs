@@ -1,6 +1,6 @@
 //! A request, validated and resolved against the loaded bundle.
 
-use super::{ArtistIx, Device, MarketIx, SessionId, TrackIx, UserId};
+use super::{ArtistIx, Catalogue, Device, Event, MarketIx, SessionId, TrackIx, UserId};
 
 /// How much the answer explains itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -71,4 +71,34 @@ pub struct Request {
     pub unknown_ids: u32,
     /// The caller's own candidates (`POST /v1/rank`): retrieval is replaced by this list.
     pub candidates: Option<Vec<TrackIx>>,
+}
+
+impl Request {
+    /// The request that a client would have sent just before an event: for evaluation and training rows. One track
+    /// wanted, dials at 0, seed 0.
+    pub fn before(event: &Event, catalogue: &Catalogue) -> Self {
+        Self {
+            user_id: event.user_id.clone(),
+            session_id: Some(event.session_id.clone()),
+            limit: 1,
+            surface: None,
+            current_track: None,
+            seed_tracks: Vec::new(),
+            seed_artists: Vec::new(),
+            exclude: Vec::new(),
+            market: event.market.clone(),
+            market_ix: event.market.as_deref().and_then(|code| catalogue.find_market(code)),
+            allow_explicit: true,
+            discovery: 0.0,
+            diversity: 0.0,
+            target: Target::default(),
+            device: event.device.unwrap_or(Device::Other),
+            local_hour: event.local_hour,
+            explain: ExplainLevel::None,
+            seed: 0,
+            now_ms: event.ts_ms,
+            unknown_ids: 0,
+            candidates: None,
+        }
+    }
 }

@@ -94,6 +94,11 @@ impl ItemVectors {
         Ok(Self { dim, data })
     }
 
+    /// No vectors at all: for state that is replayed before there are any.
+    pub fn none() -> Self {
+        Self { dim: 1, data: Vec::new() }
+    }
+
     /// Dimension of the space.
     pub fn dim(&self) -> usize {
         self.dim

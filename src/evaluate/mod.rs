@@ -10,7 +10,6 @@ mod heads;
 mod ranking;
 mod report;
 mod run;
-mod sample;
 mod table;
 mod tally;
 
@@ -22,5 +21,4 @@ pub use heads::LabelledPlay;
 pub use ranking::{gini, ndcg_at, recall_at, reciprocal_rank_at};
 pub use report::{Estimate, EvalReport, HeadReport, MetricReport, SystemReport};
 pub use run::{EvalConfig, Progress, System, run};
-pub use sample::MomentSampler;
 pub use table::text_table;

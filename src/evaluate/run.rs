@@ -9,11 +9,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::heads::{Heads, LabelledPlay};
 use super::report::EvalReport;
-use super::sample::{MomentSampler, hash};
 use super::tally::{LIST_LEN, Tally};
-use crate::domain::{
-    Answer, Catalogue, Device, Event, EventType, ExplainLevel, Knobs, Request, SessionId, Target, TrackIx, UserId,
-};
+use crate::backfill::{MomentSampler, stable_hash};
+use crate::domain::{Answer, Catalogue, Event, EventType, Knobs, Request, SessionId, TrackIx, UserId};
 use crate::pipeline::{Deadline, Pipeline, Width};
 
 /// What is evaluated, and how.
@@ -170,27 +168,11 @@ impl<'a> Evaluation<'a> {
     /// The request that a client would have sent, just before the listener chose.
     fn request(&self, event: &Event) -> Request {
         Request {
-            user_id: event.user_id.clone(),
-            session_id: Some(event.session_id.clone()),
             limit: LIST_LEN,
-            surface: None,
-            current_track: None,
-            seed_tracks: Vec::new(),
-            seed_artists: Vec::new(),
-            exclude: Vec::new(),
-            market: event.market.clone(),
-            market_ix: event.market.as_deref().and_then(|code| self.catalogue.find_market(code)),
-            allow_explicit: true,
             discovery: self.config.discovery,
             diversity: self.config.diversity,
-            target: Target::default(),
-            device: event.device.unwrap_or(Device::Other),
-            local_hour: event.local_hour,
-            explain: ExplainLevel::None,
-            seed: hash(self.config.seed, event.event_id.as_str()),
-            now_ms: event.ts_ms,
-            unknown_ids: 0,
-            candidates: None,
+            seed: stable_hash(self.config.seed, event.event_id.as_str()),
+            ..Request::before(event, self.catalogue)
         }
     }
 

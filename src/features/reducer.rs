@@ -28,6 +28,19 @@ pub struct EndedPlay {
     pub verdict: Verdict,
 }
 
+impl EndedPlay {
+    /// What the end says of each task, in schema order (completed, skipped early, liked); `None` where it says nothing:
+    /// a censored play may still have been long enough, but never shows that it would have been skipped.
+    pub fn labels(&self) -> [Option<bool>; 3] {
+        let known = !self.verdict.censored;
+        [
+            (known || self.verdict.completed).then_some(self.verdict.completed),
+            known.then_some(self.verdict.early_skip),
+            Some(self.play.liked),
+        ]
+    }
+}
+
 /// What an event changed.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Applied {

@@ -69,6 +69,15 @@ impl StateStore {
         self.sessions.get(id).map_or_else(|| Arc::clone(&self.no_session), |entry| entry.state.load_full())
     }
 
+    /// A snapshot of a listener's session; the empty session where there is none, `None` where it is another listener's.
+    /// No lock, no copy.
+    pub fn session_of(&self, id: &SessionId, user: &UserId) -> Option<Arc<SessionState>> {
+        match self.sessions.get(id) {
+            None => Some(Arc::clone(&self.no_session)),
+            Some(entry) => (entry.owner == *user).then(|| entry.state.load_full()),
+        }
+    }
+
     /// A snapshot of a profile; the empty profile where there is none. No lock, no copy.
     pub fn profile(&self, id: &UserId) -> Arc<UserProfile> {
         self.profiles.get(id).map_or_else(|| Arc::clone(&self.no_profile), |entry| entry.load_full())

@@ -1,6 +1,7 @@
 //! The framework: a deadline, six stage traits, a failure policy given where a stage is wired, a runner that checks the
 //! contracts, and one report a stage. It knows no model, no index and no protocol.
 
+mod contract;
 mod deadline;
 mod ladder;
 mod lanes;

@@ -7,11 +7,11 @@ use std::time::Instant;
 use super::ladder::Ladder;
 use super::{
     CandidateFilter, ContextPatch, ContextSource, Deadline, Observer, OnFailure, Outcome, Ranker, Reranker, Retriever,
-    StageError, StageKind, StageReport, TrackSet,
+    StageError, StageKind, StageReport, TrackSet, contract,
 };
 use crate::domain::{
     Answer, CandidateSet, Degradation, Knobs, PoolCounts, RecommendationId, Request, RequestContext, Retrieved, Rung,
-    ServedTrack, Source, TaskScores, by_score,
+    ServedTrack, Source, TaskScores,
 };
 
 /// How wide the funnel is: shrinks under load before anything is refused.
@@ -128,6 +128,8 @@ struct Scratch {
     list_scores: Vec<f32>,
     propensity: Vec<Option<f32>>,
     order: Vec<u32>,
+    kept: Vec<u32>,
+    marks: Vec<bool>,
 }
 
 /// All stages of one lane and their buffers.
@@ -284,7 +286,7 @@ impl Pipeline {
             let done = run.stage(stage.name(), StageKind::Retrieve, before, |deadline| {
                 hits.clear();
                 stage.retrieve(context, quota, deadline, hits)?;
-                check_hits(hits, quota)?;
+                contract::check_hits(hits, quota)?;
                 for hit in hits.iter().filter(|hit| seen.insert(hit.track)) {
                     candidates.push(*hit, stage.source());
                 }
@@ -355,23 +357,23 @@ impl Pipeline {
     }
 
     fn rerank(&mut self, context: &RequestContext, run: &mut Run<'_>) {
-        let Scratch { candidates, list_scores, propensity, order, .. } = &mut self.scratch;
+        let Scratch { candidates, list_scores, propensity, order, kept, marks, .. } = &mut self.scratch;
         let limit = context.request.limit;
         propensity.clear();
         propensity.resize(candidates.len(), None);
         order.clear();
         order.extend(0..candidates.len() as u32);
-        sort_rows(order, list_scores, candidates);
+        contract::sort_rows(order, list_scores, candidates);
         for stage in &mut self.stages.rerankers {
-            let kept = order.clone();
+            kept.clone_from(order);
             let before = order.len();
             let done = run.stage(stage.name(), StageKind::Rerank, before, |_| {
                 stage.rerank(context, candidates, list_scores, propensity, order, limit)?;
-                check_order(order, &kept)?;
+                contract::check_order(order, kept, marks)?;
                 Ok(((), order.len()))
             });
             if done.is_err() {
-                *order = kept;
+                order.clone_from(kept);
                 if list_scores.iter().any(|s| !s.is_finite()) {
                     list_scores.iter_mut().filter(|s| !s.is_finite()).for_each(|s| *s = f32::MIN);
                 }
@@ -393,7 +395,7 @@ impl Pipeline {
             let done = run.stage(list.name(), StageKind::Fallback, 0, |deadline| {
                 hits.clear();
                 list.retrieve(context, quota, deadline, hits)?;
-                check_hits(hits, quota)?;
+                contract::check_hits(hits, quota)?;
                 for hit in hits.iter().filter(|hit| seen.insert(hit.track)) {
                     candidates.push(*hit, Source::Fallback);
                 }
@@ -459,38 +461,6 @@ impl Pipeline {
 fn list_scores_by_row(list_scores: &mut Vec<f32>, rows: usize) {
     list_scores.clear();
     list_scores.extend((0..rows).map(|row| 1.0 - row as f32 / rows.max(1) as f32));
-}
-
-/// Best first; ties by row's track so that equal scores order the same everywhere.
-fn sort_rows(order: &mut [u32], scores: &[f32], candidates: &CandidateSet) {
-    order.sort_unstable_by(|a, b| {
-        by_score(scores[*a as usize], scores[*b as usize])
-            .then_with(|| candidates.tracks[*a as usize].cmp(&candidates.tracks[*b as usize]))
-    });
-}
-
-fn check_hits(hits: &[Retrieved], quota: usize) -> Result<(), StageError> {
-    if hits.len() > quota {
-        return Err(StageError::Contract(format!("{} candidates, quota {quota}", hits.len())));
-    }
-    match hits.iter().find(|hit| !hit.score.is_finite()) {
-        Some(hit) => Err(StageError::Contract(format!("row {} has a score that is not finite", hit.track.0))),
-        None => Ok(()),
-    }
-}
-
-/// Whether `order` is a sub-list of distinct rows of `before`.
-fn check_order(order: &[u32], before: &[u32]) -> Result<(), StageError> {
-    let mut left: Vec<u32> = before.to_vec();
-    left.sort_unstable();
-    let mut mine: Vec<u32> = order.to_vec();
-    mine.sort_unstable();
-    let distinct = mine.windows(2).all(|pair| pair[0] != pair[1]);
-    if distinct && mine.iter().all(|row| left.binary_search(row).is_ok()) {
-        Ok(())
-    } else {
-        Err(StageError::Contract("the order repeats or invents a candidate".into()))
-    }
 }
 
 fn new_recommendation_id() -> RecommendationId {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Catalogue, Device, ExplainLevel, Knobs, Play, Request, RequestContext, SessionState, Target, Track, TrackIx,
-    UserId, UserProfile, bare_track,
+    Catalogue, Device, ExplainLevel, ItemVectors, Knobs, Play, Popularity, Request, RequestContext, SessionState,
+    Target, Track, TrackIx, UserId, UserProfile, bare_track,
 };
+use crate::features::Assembler;
+use crate::index;
 
 /// Tracks `t0..`, three in a row by the same artist (`a0`, `a1`, ...), each changed by `edit`.
 pub(crate) fn catalogue(tracks: usize, edit: impl Fn(usize, &mut Track)) -> Arc<Catalogue> {
@@ -56,4 +58,16 @@ pub(crate) fn context(request: Request, session: SessionState, profile: UserProf
 pub(crate) fn session(played: &[u32]) -> SessionState {
     let play = |track: &u32| Play { track: TrackIx(*track), signal: 1.0, played_fraction: 1.0, ts_ms: 0, liked: false };
     SessionState { window: played.iter().map(play).collect(), ..SessionState::default() }
+}
+
+/// The feature code of a bundle of [`catalogue`] with random vectors and no plays.
+pub(crate) fn assembler(tracks: usize, dim: usize) -> Arc<Assembler> {
+    let catalogue = catalogue(tracks, |_, _| {});
+    let popularity = Arc::new(Popularity::new(&catalogue, &vec![0.0; tracks], Vec::new()));
+    Arc::new(Assembler::new(catalogue, vectors(tracks, dim), popularity, 20_000, 60.0))
+}
+
+/// The vectors of [`assembler`].
+pub(crate) fn vectors(tracks: usize, dim: usize) -> Arc<ItemVectors> {
+    Arc::new(index::testing::random(tracks, dim, 3, 0.5, 1))
 }

@@ -80,14 +80,12 @@ fn mutated(path: usize) -> impl Strategy<Value = String> {
         let mut body = valid(path);
         let mut ways = Vec::new();
         places(&body, "", &mut ways);
-        let target = body.pointer_mut(&ways[place.index(ways.len())]).unwrap();
-        match target {
-            Value::Object(map) if add => {
+        match body.pointer_mut(&ways[place.index(ways.len())]) {
+            Some(Value::Object(map)) if add => {
                 map.insert(key, new);
             }
-            Value::Array(_) | Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-                *target = new;
-            }
+            Some(target) => *target = new,
+            None => unreachable!("every way was found in this body"),
         }
         body.to_string()
     })

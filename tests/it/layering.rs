@@ -24,8 +24,8 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
         "app",
         &["domain", "pipeline", "config", "metrics", "features", "index", "inference", "events", "stages", "bundle"],
     ),
-    ("backfill", &["domain", "pipeline", "config", "tables", "features", "stages", "bundle", "app"]),
-    ("evaluate", &["domain", "pipeline", "config", "tables", "features", "stages", "bundle", "app"]),
+    ("backfill", &["domain", "pipeline", "config", "tables", "features", "inference", "stages", "bundle", "app"]),
+    ("evaluate", &["domain", "pipeline", "config", "tables", "features", "stages", "bundle", "backfill", "app"]),
     ("http", &["domain", "pipeline", "config", "metrics", "features", "events", "stages", "bundle", "app"]),
     (
         "startup",
@@ -38,6 +38,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
             "pipeline",
             "config",
             "tables",
+            "features",
             "bundle",
             "inference",
             "world",

@@ -1,7 +1,9 @@
 //! Observers: metrics, what was served, and the trace of every answer.
 
 mod metrics;
+mod served;
 mod trace;
 
 pub use metrics::MetricsObserver;
+pub use served::ServedObserver;
 pub use trace::{DEFAULT_TRACE_BYTES, Trace, TraceObserver, TraceStore};

@@ -1,4 +1,4 @@
-//! Which moments are evaluated.
+//! Which moments are evaluated or learnt from.
 
 use std::collections::{BinaryHeap, HashSet};
 
@@ -21,7 +21,7 @@ impl MomentSampler {
     /// Offers the event that stands at `ordinal` in the stream. `O(log max)`.
     pub fn offer(&mut self, event_id: &str, ordinal: u64) {
         self.offered += 1;
-        self.smallest.push((hash(self.seed, event_id), ordinal));
+        self.smallest.push((stable_hash(self.seed, event_id), ordinal));
         if self.smallest.len() > self.max {
             self.smallest.pop();
         }
@@ -39,7 +39,7 @@ impl MomentSampler {
 }
 
 /// FNV-1a with the finaliser of SplitMix64: stable across platforms and releases, unlike the standard library's hasher.
-pub(super) fn hash(seed: u64, text: &str) -> u64 {
+pub fn stable_hash(seed: u64, text: &str) -> u64 {
     let fnv =
         text.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     let mixed = (fnv ^ fnv >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -57,7 +57,7 @@ mod tests {
         fn equals_sorting_all_hashes(n in 0u64..200, max in 0usize..50, seed in any::<u64>()) {
             let mut sampler = MomentSampler::new(seed, max);
             (0..n).for_each(|at| sampler.offer(&format!("e{at}"), at));
-            let mut all: Vec<_> = (0..n).map(|at| (hash(seed, &format!("e{at}")), at)).collect();
+            let mut all: Vec<_> = (0..n).map(|at| (stable_hash(seed, &format!("e{at}")), at)).collect();
             all.sort_unstable();
             prop_assert_eq!(sampler.offered(), n);
             prop_assert_eq!(sampler.finish(), all.into_iter().take(max).map(|(_, at)| at).collect::<HashSet<_>>());

@@ -1,0 +1,29 @@
+//! Why rows could not be written.
+
+use crate::app::AppError;
+use crate::bundle::BundleError;
+use crate::domain::CatalogueError;
+use crate::tables::TableError;
+
+/// The fault, with the file that has it.
+#[derive(Debug, thiserror::Error)]
+pub enum BackfillError {
+    /// A table could not be read or written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The tracks are no catalogue.
+    #[error("tracks.parquet: {0}")]
+    Catalogue(#[from] CatalogueError),
+    /// The bundle, or the rows it must go with.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// A model does not open.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// The history is too short to be cut, or holds nothing to learn from.
+    #[error("events.parquet: {0}")]
+    History(String),
+    /// A file that is no table.
+    #[error("{0}")]
+    File(String),
+}

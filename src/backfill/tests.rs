@@ -1,0 +1,151 @@
+//! Backfill against its naive twin: for one row, everything that happened before it, applied to nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::moment::context;
+use super::rows::{RankerRow, TowerRow};
+use super::{BackfillError, RankerPlan, TowersPlan, ranker, towers};
+use crate::app::{Repeats, Wiring};
+use crate::bundle::{AsOf, BuildConfig, Bundle, build};
+use crate::config::Config;
+use crate::domain::{Event, EventType, ItemVectors, Knobs, Request, TrackIx};
+use crate::features::{History, StateStore, user_columns};
+use crate::inference::test_runtime;
+use crate::pipeline::Deadline;
+use crate::tables::{read_events, read_rows};
+use crate::world::{WorldConfig, generate};
+
+/// A world of 150 tracks, 12 listeners and 20 days, of which the ranker gets 5 and the test 4.
+struct Fixture {
+    dir: tempfile::TempDir,
+    config: Config,
+    events: Vec<Event>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let world = WorldConfig { tracks: 150, listeners: 12, days: 20, seed: 3, ..WorldConfig::default() };
+        generate(&world, dir.path(), &|_, _| {}).unwrap();
+        let events = read_events(&dir.path().join("events.parquet")).unwrap().collect::<Result<_, _>>().unwrap();
+        Self { dir, config: Config::default(), events }
+    }
+
+    fn at(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn towers(&self) -> super::TowersSummary {
+        let plan = TowersPlan { data: self.at(""), out: self.at("rows"), rank_days: 5, test_days: 4 };
+        towers(&plan, &self.config, &mut |_| {}).unwrap()
+    }
+
+    /// The bundle that `ranker` reads.
+    fn bundle(&self) -> Arc<Bundle> {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/models");
+        let mut plan = BuildConfig::new(self.at(""), models, self.at("rows"), self.at("bundle"));
+        plan.as_of = AsOf::RankFrom;
+        build(&plan, &test_runtime(), &mut |_| {}).unwrap();
+        Arc::new(Bundle::load(&self.at("bundle"), &self.config, &test_runtime()).unwrap())
+    }
+
+    /// The events before the one that began a play, and that event.
+    fn before(&self, user: &str, ts_ms: i64) -> (&[Event], &Event) {
+        let began = |e: &&Event| e.kind == EventType::PlayStart && e.ts_ms == ts_ms && e.user_id.as_str() == user;
+        let at = self.events.iter().position(|e| began(&e)).unwrap();
+        (&self.events[..at], &self.events[at])
+    }
+}
+
+fn rows<T: serde::de::DeserializeOwned>(path: &Path) -> Vec<T> {
+    read_rows(path).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn tower_rows_say_what_was_known_just_before_the_play() {
+    let fixture = Fixture::new();
+    let summary = fixture.towers();
+    let all: Vec<TowerRow> = rows(&fixture.at("rows/towers.parquet"));
+    assert_eq!(all.len() as u64, summary.rows);
+    assert!(all.len() > 100 && summary.refused == 0, "{summary:?}");
+    let first_ms = fixture.events[0].ts_ms;
+    let valid_from = summary.rank_from_ms - (summary.rank_from_ms - first_ms) / 20;
+    let catalogue = super::moment::Data::open(&fixture.at("")).unwrap().catalogue;
+    for row in all.iter().step_by(all.len() / 12) {
+        assert!(row.ts_ms < summary.rank_from_ms && (row.split == "valid") == (row.ts_ms >= valid_from));
+        let (past, event) = fixture.before(&row.user_id, row.ts_ms);
+        let state = StateStore::new(&fixture.config.state, &fixture.config.signals);
+        for event in past {
+            state.apply(event, &catalogue, &ItemVectors::none()).unwrap();
+        }
+        let context = context(&state, event, &catalogue);
+        let mut history = History::default();
+        history.fill(&context, None);
+        assert_eq!(row.history_ix, history.ix);
+        assert_eq!(row.history_signals, history.signals);
+        assert_eq!(row.user, user_columns(&context));
+        assert_eq!(row.target_ix, catalogue.find(event.track_id.as_ref().unwrap().as_str()).unwrap().0 as i32);
+        let ended =
+            fixture.events[past.len()..].iter().find(|e| e.session_id == event.session_id && e.played_ms.is_some());
+        let ended = ended.unwrap();
+        assert!(ended.kind == EventType::PlayEnd || ended.played_ms > Some(30_000), "only positive plays: {ended:?}");
+    }
+}
+
+#[test]
+fn ranker_rows_say_what_the_served_funnel_would_have_seen() {
+    let fixture = Fixture::new();
+    let windows = fixture.towers();
+    let bundle = fixture.bundle();
+    let plan = RankerPlan {
+        data: fixture.at(""),
+        bundle: fixture.at("bundle"),
+        rows: fixture.at("rows"),
+        out: fixture.at("ranker"),
+        negatives: 5,
+        max_groups: 40,
+        seed: 9,
+    };
+    let summary = ranker(&plan, &fixture.config, &test_runtime(), &mut |_| {}).unwrap();
+    let all: Vec<RankerRow> = rows(&fixture.at("ranker/ranker.parquet"));
+    assert_eq!((all.len() as u64, summary.groups + summary.unended), (summary.rows, 40));
+    assert!(summary.groups > 30 && summary.retrieved > 0, "{summary:?}");
+    for group in all.chunk_by(|a, b| a.group == b.group).step_by(7) {
+        let played = &group[0];
+        assert!((windows.rank_from_ms..windows.test_from_ms).contains(&played.ts_ms));
+        assert!(played.played && group[1..].iter().all(|row| !row.played && row.mask == [1.0, 0.0, 0.0]));
+        assert!(group[1..].iter().all(|row| row.label == [0.0; 3] && row.track_ix != played.track_ix));
+        let (past, event) = fixture.before(&played.user_id, played.ts_ms);
+        let state = Arc::new(StateStore::new(&fixture.config.state, &fixture.config.signals));
+        for event in past {
+            state.apply(event, &bundle.catalogue, &bundle.vectors).unwrap();
+        }
+        let wiring = Wiring::new(&fixture.config, Arc::clone(&bundle), state);
+        let mut pipeline = wiring.offline(Repeats::Allowed).unwrap().build();
+        let request = Arc::new(Request::before(event, &bundle.catalogue));
+        let (context, pool) = pipeline.candidates(request, Knobs::default(), &Deadline::never());
+        assert!(group[1..].iter().all(|row| pool.tracks.contains(&TrackIx(row.track_ix as u32))));
+        let vector = context.user_vector.as_ref().unwrap().as_slice();
+        let tracks: Vec<_> = group.iter().map(|row| TrackIx(row.track_ix as u32)).collect();
+        let (mut items, mut cross) = (Vec::new(), Vec::new());
+        wiring.assembler().candidates(&context, &tracks, vector, &mut items, &mut cross);
+        assert_eq!(group.iter().flat_map(|row| row.item.clone()).collect::<Vec<_>>(), items);
+        assert_eq!(group.iter().flat_map(|row| row.cross.clone()).collect::<Vec<_>>(), cross);
+        let user: Vec<f32> = context.user_features.iter().chain(vector).copied().collect();
+        assert!(group.iter().all(|row| row.user == user));
+    }
+    let again = RankerPlan { out: fixture.at("again"), ..plan };
+    ranker(&again, &fixture.config, &test_runtime(), &mut |_| {}).unwrap();
+    assert_eq!(rows::<RankerRow>(&fixture.at("again/ranker.parquet")), all, "the same seed gives the same rows");
+}
+
+#[test]
+fn says_why_a_history_cannot_be_cut() {
+    let fixture = Fixture::new();
+    let plan = TowersPlan { data: fixture.at(""), out: fixture.at("rows"), rank_days: 14, test_days: 14 };
+    let error = towers(&plan, &fixture.config, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("--rank-days"), "{error}");
+    let missing = TowersPlan { data: fixture.at("nowhere"), ..plan };
+    assert!(matches!(towers(&missing, &fixture.config, &mut |_| {}), Err(BackfillError::Table(_))));
+}

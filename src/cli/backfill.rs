@@ -1,0 +1,135 @@
+//! `segue backfill`.
+
+use std::path::PathBuf;
+
+use super::common::ConfigArgs;
+use super::progress::Progress;
+use crate::backfill::{self, RankerPlan, TowersPlan};
+use crate::inference::Runtime;
+
+/// Turns old events into training rows through the serving feature code
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Rows for the towers: items.parquet, towers.parquet
+    #[command(
+        after_help = "Example:\n  segue backfill towers --data data/world --out out/rows --rank-days 10 --test-days 5"
+    )]
+    Towers(TowersArgs),
+    /// Rows for the ranker: ranker.parquet
+    #[command(
+        after_help = "Example:\n  segue backfill ranker --data data/world --bundle out/tower-bundle \\\n      --rows out/rows --out out/rows"
+    )]
+    Ranker(RankerArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct TowersArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Canonical tables: tracks.parquet, events.parquet
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The rows directory; made if absent
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Days before the test period that the ranker learns from; the towers learn from all days before them
+    #[arg(long, value_name = "DAYS", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    rank_days: u32,
+    /// Last days, which nothing learns from
+    #[arg(long, value_name = "DAYS", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    test_days: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RankerArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Canonical tables: tracks.parquet, events.parquet
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// A bundle of the towers, built with --as-of rank
+    #[arg(long, value_name = "DIR")]
+    bundle: PathBuf,
+    /// The towers' rows directory; its schema.json says where time was cut
+    #[arg(long, value_name = "DIR")]
+    rows: PathBuf,
+    /// The rows directory; may be the same
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Tracks a moment that retrieval offered and that were not played
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    negatives: u16,
+    /// Most moments, drawn by seeded hash
+    #[arg(long, default_value_t = 40_000)]
+    max_groups: usize,
+    /// Seed of the draws
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(super) fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Towers(args) => towers(args),
+        Command::Ranker(args) => ranker(args),
+    }
+}
+
+fn towers(args: TowersArgs) -> anyhow::Result<()> {
+    let config = args.config.load(&[])?;
+    let plan = TowersPlan { data: args.data, out: args.out, rank_days: args.rank_days, test_days: args.test_days };
+    let done = backfill::towers(&plan, &config, &mut shown())?;
+    println!(
+        "{}: {} rows, {} tracks; {} positive plays had no history, {} events were refused\n\
+         towers learn before {}, the ranker before {}, the test is the rest",
+        plan.out.display(),
+        done.rows,
+        done.tracks,
+        done.without_history,
+        done.refused,
+        instant(done.rank_from_ms),
+        instant(done.test_from_ms),
+    );
+    Ok(())
+}
+
+fn ranker(args: RankerArgs) -> anyhow::Result<()> {
+    let config = args.config.load(&[])?;
+    let runtime = Runtime::open(&config.inference)?;
+    let plan = RankerPlan {
+        data: args.data,
+        bundle: args.bundle,
+        rows: args.rows,
+        out: args.out,
+        negatives: usize::from(args.negatives),
+        max_groups: args.max_groups,
+        seed: args.seed,
+    };
+    let done = backfill::ranker(&plan, &config, &runtime, &mut shown())?;
+    println!(
+        "{}: {} rows in {} moments (seed {}); retrieval offered what was played in {:.1} %; {} plays did not end",
+        plan.out.display(),
+        done.rows,
+        done.groups,
+        plan.seed,
+        100.0 * done.retrieved as f64 / (done.groups + done.unended).max(1) as f64,
+        done.unended,
+    );
+    Ok(())
+}
+
+/// Shows each step in turn.
+fn shown() -> impl FnMut(backfill::Progress) {
+    let mut bar: Option<(&'static str, Progress)> = None;
+    move |at| {
+        if bar.as_ref().is_none_or(|(step, _)| *step != at.step) {
+            bar = Some((at.step, Progress::new(at.step)));
+        }
+        if let Some((_, bar)) = &bar {
+            bar.set(at.done, at.total);
+        }
+    }
+}
+
+fn instant(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| at.strftime("%F %H:%M").to_string())
+}

@@ -1,0 +1,52 @@
+//! What the runner demands of a stage's work, and the order it gives to rows.
+
+use super::StageError;
+use crate::domain::{CandidateSet, Retrieved, by_score};
+
+/// At most `quota` hits, all with finite scores.
+pub(super) fn check_hits(hits: &[Retrieved], quota: usize) -> Result<(), StageError> {
+    if hits.len() > quota {
+        return Err(StageError::Contract(format!("{} candidates, quota {quota}", hits.len())));
+    }
+    match hits.iter().find(|hit| !hit.score.is_finite()) {
+        Some(hit) => Err(StageError::Contract(format!("row {} has a score that is not finite", hit.track.0))),
+        None => Ok(()),
+    }
+}
+
+/// Whether `order` is a sub-list of distinct rows of `before`. `O(rows)`; `marks` is a buffer that keeps its memory.
+pub(super) fn check_order(order: &[u32], before: &[u32], marks: &mut Vec<bool>) -> Result<(), StageError> {
+    let rows = before.iter().max().map_or(0, |row| *row as usize + 1);
+    marks.clear();
+    marks.resize(rows, false);
+    before.iter().for_each(|row| marks[*row as usize] = true);
+    let allowed = order.iter().all(|row| marks.get_mut(*row as usize).is_some_and(std::mem::take));
+    if allowed { Ok(()) } else { Err(StageError::Contract("the order repeats or invents a candidate".into())) }
+}
+
+/// Best first; ties by row's track so that equal scores order the same everywhere.
+pub(super) fn sort_rows(order: &mut [u32], scores: &[f32], candidates: &CandidateSet) {
+    order.sort_unstable_by(|a, b| {
+        by_score(scores[*a as usize], scores[*b as usize])
+            .then_with(|| candidates.tracks[*a as usize].cmp(&candidates.tracks[*b as usize]))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    proptest! {
+        #[test]
+        fn accepts_exactly_the_distinct_sub_lists(
+            before in prop::collection::hash_set(0u32..20, 0..20), order in prop::collection::vec(0u32..25, 0..12),
+        ) {
+            let list: Vec<u32> = before.iter().copied().collect();
+            let distinct: HashSet<u32> = order.iter().copied().collect();
+            let legal = distinct.len() == order.len() && distinct.is_subset(&before);
+            prop_assert_eq!(check_order(&order, &list, &mut vec![true; 3]).is_ok(), legal);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The ranking model over the candidates.
+
+use std::sync::Arc;
+
+use super::{blend, target_bonus};
+use crate::domain::{CandidateSet, Catalogue, RequestContext, Target, TaskScores};
+use crate::features::{Assembler, schema};
+use crate::inference::RankerModel;
+use crate::pipeline::{Deadline, Ranker, StageError};
+
+/// Scores candidates with the bundle's multi-gate mixture of experts and blends its heads by the weights in force; the
+/// sound that a request aims at adds to the blend. Keeps its buffers: in the steady state nothing of its own allocates.
+pub struct MmoeRanker {
+    assembler: Arc<Assembler>,
+    catalogue: Arc<Catalogue>,
+    model: Box<dyn RankerModel>,
+    user: Vec<f32>,
+    items: Vec<f32>,
+    cross: Vec<f32>,
+    output: Vec<f32>,
+}
+
+impl MmoeRanker {
+    /// Takes feature code, catalogue and model of one bundle.
+    pub fn new(assembler: Arc<Assembler>, catalogue: Arc<Catalogue>, model: Box<dyn RankerModel>) -> Self {
+        let (user, items, cross, output) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { assembler, catalogue, model, user, items, cross, output }
+    }
+}
+
+impl Ranker for MmoeRanker {
+    fn name(&self) -> &'static str {
+        "mmoe"
+    }
+
+    /// Absent without a user vector: the model has never seen such a listener, so retrieval order is the better answer.
+    /// Late when the deadline passes between the features and the run.
+    fn rank(
+        &mut self,
+        context: &RequestContext,
+        candidates: &CandidateSet,
+        deadline: &Deadline,
+        out: &mut TaskScores,
+    ) -> Result<(), StageError> {
+        let vector = context.user_vector.as_ref().ok_or(StageError::Absent("no user vector"))?;
+        self.user.clear();
+        self.user.extend_from_slice(&context.user_features);
+        self.user.extend_from_slice(vector.as_slice());
+        let (items, cross) = (&mut self.items, &mut self.cross);
+        self.assembler.candidates(context, &candidates.tracks, vector.as_slice(), items, cross);
+        if deadline.passed() {
+            return Err(StageError::Late);
+        }
+        let done = self.model.score(&self.user, items, cross, candidates.len(), &mut self.output);
+        done.map_err(|e| StageError::Failed(e.to_string()))?;
+        let (weights, target) = (&context.knobs.blend, &context.request.target);
+        let aimed = *target != Target::default();
+        for (row, track) in self.output.chunks_exact(schema::TASKS.len()).zip(&candidates.tracks) {
+            let bonus = if aimed { target_bonus(target, self.catalogue.track(*track)) } else { 0.0 };
+            out.complete.push(row[0]);
+            out.skip.push(row[1]);
+            out.like.push(row[2]);
+            out.blended.push(blend(weights, row[0], row[1], row[2]) + bonus);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{BlendWeights, UnitVector};
+    use crate::features::{CROSS_LEN, ITEM_LEN, USER_LEN};
+    use crate::inference::InferenceError;
+    use crate::stages::{fixtures, testing};
+
+    /// `complete` = 0.01 x row, `skip` = 0.2, `like` = 0.1; checks the shapes.
+    struct ByRow;
+
+    impl RankerModel for ByRow {
+        fn score(
+            &mut self,
+            user: &[f32],
+            items: &[f32],
+            cross: &[f32],
+            rows: usize,
+            out: &mut Vec<f32>,
+        ) -> Result<(), InferenceError> {
+            assert_eq!((user.len(), items.len()), (USER_LEN + 4, rows * (ITEM_LEN + 4)));
+            assert_eq!(cross.len(), rows * CROSS_LEN);
+            out.clear();
+            out.extend((0..rows).flat_map(|row| [0.01 * row as f32, 0.2, 0.1]));
+            Ok(())
+        }
+    }
+
+    fn ranker() -> MmoeRanker {
+        let catalogue = fixtures::catalogue(12, |row, track| track.energy = Some(row as f32 / 11.0));
+        MmoeRanker::new(fixtures::assembler(12, 4), catalogue, Box::new(ByRow))
+    }
+
+    fn context(target: Target) -> RequestContext {
+        let request = crate::domain::Request { target, ..fixtures::request() };
+        let mut context = fixtures::context(request, fixtures::session(&[1, 2]), Default::default());
+        context.user_vector = UnitVector::new(vec![1.0; 4], 4).ok();
+        context.user_features = vec![0.0; USER_LEN];
+        context.knobs.blend = BlendWeights { complete: 2.0, skip: 1.0, like: 0.5 };
+        context
+    }
+
+    #[test]
+    fn blends_the_heads_row_by_row() {
+        let mut scores = TaskScores::default();
+        let candidates = testing::candidates(12);
+        ranker().rank(&context(Target::default()), &candidates, &Deadline::never(), &mut scores).unwrap();
+        assert!(scores.is_complete(12));
+        for row in 0..12 {
+            assert!((scores.blended[row] - (2.0 * 0.01 * row as f32 - 0.2 + 0.05)).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_target_lifts_what_sounds_like_it() {
+        let mut scores = TaskScores::default();
+        let calm = Target { energy: Some(0.0), ..Target::default() };
+        ranker().rank(&context(calm), &testing::candidates(12), &Deadline::never(), &mut scores).unwrap();
+        assert!(scores.blended[0] > scores.blended[11], "the calmest track beats the best rated one");
+    }
+
+    #[test]
+    fn says_why_it_did_not_rank() {
+        let mut nobody = context(Target::default());
+        nobody.user_vector = None;
+        let rank = |context: &RequestContext, deadline| {
+            ranker().rank(context, &testing::candidates(3), &deadline, &mut TaskScores::default())
+        };
+        assert_eq!(rank(&nobody, Deadline::never()), Err(StageError::Absent("no user vector")));
+        assert_eq!(rank(&context(Target::default()), Deadline::after_checks(0)), Err(StageError::Late));
+    }
+}
