@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod events;
 pub mod features;
 pub mod http;
+pub mod import;
 pub mod index;
 pub mod inference;
 pub mod metrics;

@@ -6,6 +6,7 @@ mod check_config;
 mod common;
 mod demo;
 mod eval;
+mod import;
 mod progress;
 mod serve;
 mod world;
@@ -28,6 +29,7 @@ enum Command {
     Demo(demo::Args),
     CheckConfig(check_config::Args),
     World(world::Args),
+    Import(import::Args),
     #[command(subcommand)]
     Backfill(backfill::Command),
     #[command(subcommand)]
@@ -50,6 +52,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::CheckConfig(args) => check_config::run(&args),
         Command::World(args) => world::run(args),
+        Command::Import(args) => import::run(args),
         Command::Backfill(command) => backfill::run(command),
         Command::Bundle(command) => bundle::run(command),
         Command::Eval(args) => eval::run(args),
