@@ -25,7 +25,7 @@ FROM debian:bookworm-slim
 RUN useradd --system --no-create-home --shell /usr/sbin/nologin --uid 10001 segue
 # The server finds ONNX Runtime beside its binary.
 COPY --from=build /out/ /opt/segue/
-COPY models/demo /usr/share/segue/models/demo
+COPY models /usr/share/segue/models
 COPY config/segue.toml LICENSE /usr/share/segue/
 ENV PATH=/opt/segue:$PATH \
     SEGUE__BUNDLE=/usr/share/segue/models/demo \
@@ -33,7 +33,7 @@ ENV PATH=/opt/segue:$PATH \
     SEGUE__LOG__FORMAT=json
 USER segue
 EXPOSE 8080
-# The server drains on SIGTERM for server.drain_s; give `docker stop` a longer --time than that.
+# The server drains on SIGTERM for at most 1.5 x server.drain_s (15 s): use `docker stop --time 20`.
 STOPSIGNAL SIGTERM
 # The slim image has no curl; bash opens the connection itself.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \

@@ -3,12 +3,15 @@
 //! `cargo bench --bench index -- [ROWS]...` (default 20,000). Times are of one thread; `cpu` is that thread's CPU time,
 //! which a busy machine does not inflate as it does the percentiles. Builds use all cores.
 
+mod support;
+
 use std::collections::HashSet;
 use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use cpu_time::{ProcessTime, ThreadTime};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -22,7 +25,7 @@ const QUERIES: usize = 200;
 
 fn main() -> Result<()> {
     let sizes: Vec<usize> = std::env::args().skip(1).filter_map(|arg| arg.replace(',', "").parse().ok()).collect();
-    print_hardware();
+    println!("{}", support::hardware());
     println!("| set | rows | engine | k | ef | recall | p50 ms | p99 ms | cpu ms | build cpu s | bytes/track |");
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for rows in if sizes.is_empty() { vec![20_000] } else { sizes } {
@@ -78,9 +81,9 @@ impl Set {
 fn measure(name: &str, set: &Set) -> Result<()> {
     let base = IndexConfig::default();
     let exact = open(Engine::Exact, &base, Arc::clone(&set.vectors), None)?;
-    let before = process_cpu_s()?;
+    let before = ProcessTime::now();
     let built = open(Engine::Hnsw, &base, Arc::clone(&set.vectors), None)?;
-    let build_s = process_cpu_s()? - before;
+    let build_s = before.elapsed().as_secs_f64();
     let dir = tempfile::tempdir()?;
     let bytes = built.save(dir.path())?.iter().map(|file| fs::metadata(dir.path().join(file)).map(|m| m.len()));
     let bytes = bytes.sum::<std::io::Result<u64>>()?;
@@ -111,14 +114,13 @@ fn run(handle: &IndexHandle, set: &Set, k: usize) -> Result<Run> {
     search(&mut *index, &set.queries[0], k, &mut out)?;
     let mut run = Run { hits: Vec::new(), millis: Vec::new(), cpu_ms: 0.0 };
     for query in &set.queries {
-        let (start, cpu) = (Instant::now(), thread_cpu_ms()?);
+        let (start, cpu) = (Instant::now(), ThreadTime::now());
         search(&mut *index, query, k, &mut out)?;
         run.millis.push(start.elapsed().as_secs_f64() * 1e3);
-        run.cpu_ms += thread_cpu_ms()? - cpu;
+        run.cpu_ms += cpu.elapsed().as_secs_f64() * 1e3;
         run.hits.push(out.iter().map(|hit| hit.track).collect());
     }
     run.cpu_ms /= set.queries.len() as f64;
-    run.millis.sort_by(f64::total_cmp);
     Ok(run)
 }
 
@@ -141,7 +143,7 @@ fn print_row(
         found += got.intersection(want).count();
         wanted += want.len();
     }
-    let at = |share: f64| run.millis[((run.millis.len() - 1) as f64 * share) as usize];
+    let at = |share: f64| support::quantile(&mut run.millis.clone(), share);
     println!(
         "| {name} | {} | {} | {k} | {ef} | {:.4} | {:.2} | {:.2} | {:.2} | {build_s:.1} | {:.0} |",
         set.vectors.len(),
@@ -152,26 +154,4 @@ fn print_row(
         run.cpu_ms,
         bytes as f64 / set.vectors.len() as f64,
     );
-}
-
-fn print_hardware() {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("CPU {}, {cores} cores", model.trim_start_matches([' ', '\t', ':']));
-}
-
-/// CPU time of this thread, ms.
-fn thread_cpu_ms() -> Result<f64> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").context("needs Linux with schedstat")?;
-    let nanos = text.split_whitespace().next().context("empty schedstat")?;
-    Ok(nanos.parse::<f64>()? / 1e6)
-}
-
-/// CPU time of all threads of this process, s (ticks of 10 ms).
-fn process_cpu_s() -> Result<f64> {
-    let text = fs::read_to_string("/proc/self/stat").context("needs Linux")?;
-    let fields = text.rsplit(')').next().context("no fields")?;
-    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
-    Ok(ticks / 100.0)
 }

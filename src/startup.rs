@@ -51,13 +51,15 @@ pub fn serve(
     ready: impl FnOnce(&Engine, SocketAddr),
 ) -> Result<(), StartupError> {
     let start = Instant::now();
-    let engine = Arc::new(Engine::start(config, bundle)?);
-    prepare(&engine);
-    let done = actix_web::rt::System::new().block_on(async {
-        let bound = http::bind(Arc::new(Serving(Arc::clone(&engine))), None)?;
-        let address = bound.address()?;
+    actix_web::rt::System::new().block_on(async {
+        let signals = http::Signals::listen();
+        let engine = Arc::new(Engine::start(config, bundle)?);
+        prepare(&engine);
+        let bound = http::bind(service(Arc::clone(&engine)))?;
+        let (address, admin) = (bound.address()?, bound.admin_address()?);
         tracing::info!(
             %address,
+            admin = admin.map(tracing::field::display),
             bundle = %engine.bundle().version,
             tracks = engine.bundle().catalogue.len(),
             engine = engine.bundle().index.engine(),
@@ -65,12 +67,17 @@ pub fn serve(
             "ready"
         );
         ready(&engine, address);
-        bound.run().await
-    });
-    drop(engine);
+        Ok::<_, StartupError>(bound.run(signals).await?)
+    })?;
+    // All sessions are gone with the engine that the block above held.
     Runtime::close();
     tracing::info!("drained and stopped");
-    Ok(done?)
+    Ok(())
+}
+
+/// The engine as the HTTP surface sees it: what [`serve`] binds, and what tests put behind the real router.
+pub fn service(engine: Arc<Engine>) -> Arc<dyn Service> {
+    Arc::new(Serving(engine))
 }
 
 /// Now, Unix ms.
@@ -116,7 +123,9 @@ impl Service for Serving {
     }
 
     fn session(&self, id: &SessionId) -> Option<Arc<SessionState>> {
-        Some(self.0.state().session(id)).filter(|session| session.user_id.is_some())
+        // A session that was only served to has no event and no listener yet.
+        Some(self.0.state().session(id, now_ms()))
+            .filter(|session| session.user_id.is_some() || !session.served.is_empty())
     }
 
     fn top(&self, market: Option<&str>) -> Vec<TrackIx> {
@@ -133,6 +142,7 @@ impl Service for Serving {
         Some(Arc::new(Traced {
             bundle: self.bundle_version().to_owned(),
             request: Arc::clone(&trace.request),
+            knobs: trace.knobs,
             answer: trace.answer.clone(),
         }))
     }
@@ -152,6 +162,9 @@ impl Service for Serving {
 
     fn erase_user(&self, user: &UserId) -> bool {
         self.0.traces().forget(user.clone());
+        if let Err(error) = self.0.forget_events(user) {
+            tracing::error!(%error, "the log still holds events of an erased listener");
+        }
         let known = self.0.state().profile(user).last_ms != 0;
         self.0.state().erase(user) > 0 || known
     }
@@ -162,6 +175,10 @@ impl Service for Serving {
 
     fn metrics_text(&self) -> String {
         self.0.metrics_text().unwrap_or_else(|error| format!("# {error}\n"))
+    }
+
+    fn observe_malformed(&self, events: u64) {
+        self.0.metrics().events.received.with_label_values(&["rejected"]).inc_by(events);
     }
 
     fn observe_http(&self, route: &str, status: u16, seconds: f64) {

@@ -4,18 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Wiring;
 use crate::bundle::{Bundle, BundleError};
 use crate::config::Config;
-use crate::domain::{Answer, ExplainLevel, Knobs, Request, Retrieved, TrackIx, UnitVector};
+use crate::domain::{Answer, ExplainLevel, Knobs, Request, Retrieved, Rung, TrackIx, UnitVector, UserId};
 use crate::events::{EventLogError, EventOutcome, Ingest, MemoryLog, RawEvent};
 use crate::features::StateStore;
+use crate::index::VectorIndex;
 use crate::inference::{InferenceError, Runtime};
 use crate::metrics::Metrics;
 use crate::pipeline::{Deadline, Lanes, Refused};
 use crate::stages::explain::Explainer;
-use crate::stages::observe::{DEFAULT_TRACE_BYTES, TraceStore};
+use crate::stages::observe::{DEFAULT_TRACE_BYTES, Trace, TraceStore};
 
 /// Events that the in-memory log keeps.
 const LOG_EVENTS: usize = 10_000;
@@ -37,6 +39,9 @@ pub enum AppError {
     Lanes(std::io::Error),
 }
 
+/// An index with its scratch memory, for searches outside the funnel.
+type Searcher = Box<dyn VectorIndex>;
+
 /// Everything behind the HTTP surface.
 pub struct Engine {
     config: Config,
@@ -46,6 +51,7 @@ pub struct Engine {
     knobs: ArcSwap<Knobs>,
     metrics: Arc<Metrics>,
     traces: TraceStore,
+    searchers: (Sender<Searcher>, Receiver<Searcher>),
 }
 
 impl Engine {
@@ -78,7 +84,8 @@ impl Engine {
         );
         metrics.node.lanes.set(count as i64);
         metrics.node.loaded(&bundle.version, bundle.index.engine(), bundle.catalogue.len());
-        Ok(Self { knobs: ArcSwap::from_pointee(config.knobs), config, wiring, lanes, ingest, metrics, traces })
+        let (knobs, searchers) = (ArcSwap::from_pointee(config.knobs), bounded(count));
+        Ok(Self { knobs, config, wiring, lanes, ingest, metrics, traces, searchers })
     }
 
     /// The configuration in force.
@@ -126,26 +133,29 @@ impl Engine {
     /// # Errors
     /// When it is refused because of load.
     pub async fn next_tracks(&self, request: Arc<Request>, deadline: Deadline) -> Result<Answer, Refused> {
-        let (knobs, width) = (self.knobs(), self.lanes.width());
+        let (knobs, width) = (self.knobs(), self.lanes.width(&deadline));
         let (state, bundle) = (Arc::clone(self.wiring.state()), Arc::clone(self.wiring.bundle()));
-        let until = deadline.clone();
-        let refused = self.lanes.run(&deadline, move |pipeline| {
+        let (until, traces) = (deadline.clone(), self.traces.clone());
+        let answered = self.lanes.run(&deadline, move |pipeline| {
             let mut answer = pipeline.execute(Arc::clone(&request), knobs, &until, width);
             if request.explain != ExplainLevel::None {
-                let session = request.session_id.as_ref().map(|id| state.session(id)).unwrap_or_default();
-                let explainer = Explainer {
-                    request: &request,
-                    session: &session,
-                    profile: &state.profile(&request.user_id),
-                    catalogue: &bundle.catalogue,
-                    vectors: &bundle.vectors,
-                    popularity: &bundle.popularity,
-                };
-                explainer.fill(&mut answer.tracks);
+                explain(&request, &mut answer, &state, &bundle);
+                traces.insert(Trace { request, knobs, answer: answer.clone() });
             }
             answer
         });
-        refused.await.inspect_err(|_| self.metrics.http.refused.inc())
+        let answer = self.counted(answered.await)?;
+        if answer.rung != Rung::Full {
+            let (id, rung) = (&answer.recommendation_id, answer.rung.as_str());
+            tracing::info!(%id, rung, degraded = ?answer.degraded, seed = answer.seed, "answered below the full funnel");
+        }
+        Ok(answer)
+    }
+
+    /// Counts what load refused.
+    fn counted<T>(&self, answered: Result<T, Refused>) -> Result<T, Refused> {
+        self.metrics.http.refused.inc_by(u64::from(matches!(answered, Err(Refused::Overloaded { .. }))));
+        answered
     }
 
     /// The `k` tracks nearest to a track, best first, without itself and what is taken down.
@@ -155,22 +165,34 @@ impl Engine {
     pub async fn similar(&self, track: TrackIx, k: usize, deadline: Deadline) -> Result<Vec<Retrieved>, Refused> {
         let bundle = Arc::clone(self.wiring.bundle());
         let takedowns = Arc::clone(self.wiring.takedowns());
+        let (put, take) = self.searchers.clone();
         let until = deadline.clone();
         let search = move |_: &mut _| {
             let mut hits = Vec::new();
-            let query = UnitVector::new(bundle.vectors.row(track.at()).to_vec(), bundle.vectors.dim());
-            // More than k, for the track itself and what is taken down fall out.
-            let wide = k.saturating_add(1).saturating_add(takedowns.count());
-            if let Ok(query) = query
-                && let Err(error) = bundle.index.searcher().search(&query, wide, &until, &mut hits)
-            {
-                tracing::error!(%error, "similar tracks");
+            let Ok(query) = UnitVector::new(bundle.vectors.row(track.at()).to_vec(), bundle.vectors.dim()) else {
+                return hits;
+            };
+            let mut index = take.try_recv().unwrap_or_else(|_| bundle.index.searcher());
+            // Wider until enough is left besides the track itself and what is taken down.
+            let mut wide = k + 1;
+            loop {
+                hits.clear();
+                if let Err(error) = index.search(&query, wide, &until, &mut hits) {
+                    tracing::error!(%error, "similar tracks");
+                }
+                let all = hits.len() < wide || until.passed();
+                hits.retain(|hit| hit.track != track && !takedowns.contains(hit.track));
+                if all || hits.len() >= k {
+                    break;
+                }
+                wide *= 4;
             }
-            hits.retain(|hit| hit.track != track && !takedowns.contains(hit.track));
             hits.truncate(k);
+            // The pool has a place for every lane's.
+            let _ = put.try_send(index);
             hits
         };
-        self.lanes.run(&deadline, search).await.inspect_err(|_| self.metrics.http.refused.inc())
+        self.counted(self.lanes.run(&deadline, search).await)
     }
 
     /// Takes a batch of events in at server time `now_ms`.
@@ -190,6 +212,14 @@ impl Engine {
         Ok(outcomes)
     }
 
+    /// Forgets what the event log holds of a listener.
+    ///
+    /// # Errors
+    /// The event log's: it may still hold something.
+    pub fn forget_events(&self, user: &UserId) -> Result<(), EventLogError> {
+        self.ingest.forget(user)
+    }
+
     /// All metrics in Prometheus' text format, gauges brought up to date.
     ///
     /// # Errors
@@ -202,4 +232,19 @@ impl Engine {
         node.profiles.set(self.state().profile_count() as i64);
         self.metrics.render()
     }
+}
+
+/// Fills in why each track is in the list.
+fn explain(request: &Request, answer: &mut Answer, state: &StateStore, bundle: &Bundle) {
+    let session = request.session_id.as_ref().and_then(|id| state.session_of(id, &request.user_id, request.now_ms));
+    let session = session.unwrap_or_default();
+    let explainer = Explainer {
+        request,
+        session: &session,
+        profile: &state.profile(&request.user_id),
+        catalogue: &bundle.catalogue,
+        vectors: &bundle.vectors,
+        popularity: &bundle.popularity,
+    };
+    explainer.fill(&mut answer.tracks);
 }

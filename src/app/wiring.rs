@@ -97,11 +97,12 @@ impl Wiring {
     /// If a model does not open.
     pub fn serving(&self, metrics: &Arc<Metrics>, traces: &TraceStore) -> Result<PipelineBuilder, AppError> {
         let mut builder = self.funnel(PipelineBuilder::default())?;
+        let catalogue = &self.bundle.catalogue;
         if self.config.filters.played_in_session {
-            builder = builder.filter(PlayedInSession::default());
+            builder = builder.filter(PlayedInSession::new(Arc::clone(catalogue)));
         }
         if self.config.filters.served_before {
-            builder = builder.filter(ServedBefore::default());
+            builder = builder.filter(ServedBefore::new(Arc::clone(catalogue)));
         }
         let builder = self.rerankers(self.hard_filters(builder));
         Ok(self
@@ -118,7 +119,7 @@ impl Wiring {
     pub fn offline(&self, repeats: Repeats) -> Result<PipelineBuilder, AppError> {
         let mut builder = self.funnel(PipelineBuilder::default())?;
         if repeats == Repeats::AsConfigured && self.config.filters.played_in_session {
-            builder = builder.filter(PlayedInSession::default());
+            builder = builder.filter(PlayedInSession::new(Arc::clone(&self.bundle.catalogue)));
         }
         Ok(self.ladder(self.rerankers(self.hard_filters(builder))))
     }
@@ -138,32 +139,45 @@ impl Wiring {
     /// Context, retrievers and the ranker.
     fn funnel(&self, builder: PipelineBuilder) -> Result<PipelineBuilder, AppError> {
         let bundle = &self.bundle;
-        let quota = &self.config.retrieval;
         let tower = Box::new(OrtUserTower::new(&bundle.user_tower)?);
-        let two_tower = TwoTower::new(bundle.index.searcher(), Arc::clone(&bundle.vectors));
-        let artists = SessionArtists::new(Arc::clone(&bundle.catalogue), Arc::clone(&self.charts));
         let mut builder = self
             .state_sources(builder)
             .context(UserVectorSource::new(Arc::clone(&self.assembler), tower), OnFailure::Skip)
-            .context(IntentSource::new(Arc::clone(&bundle.intents)), OnFailure::Skip)
-            .retriever(two_tower, quota.two_tower, OnFailure::Skip)
-            .retriever(artists, quota.session_artists, OnFailure::Skip)
-            .retriever(Popular::new(Arc::clone(&bundle.popularity)), quota.popular, OnFailure::Skip)
-            .retriever(self.fresh.clone(), quota.fresh, OnFailure::Skip)
-            .retriever(self.exploration.clone(), quota.exploration, OnFailure::Skip);
+            .context(IntentSource::new(Arc::clone(&bundle.intents)), OnFailure::Skip);
+        for (retriever, quota) in self.retrievers() {
+            builder = builder.retriever(retriever, quota, OnFailure::Skip);
+        }
         if let Some(model) = &bundle.ranker {
-            let ranker = Box::new(OrtRanker::new(model)?);
+            let quotas = &self.config.retrieval;
+            let most = quotas.two_tower + quotas.session_artists + quotas.popular + quotas.fresh + quotas.exploration;
+            let mut ranker = Box::new(OrtRanker::new(model)?);
+            ranker.warm(most)?;
             let catalogue = Arc::clone(&bundle.catalogue);
             builder = builder.ranker(MmoeRanker::new(Arc::clone(&self.assembler), catalogue, ranker));
         }
         Ok(builder)
     }
 
+    /// The retrievers of one lane with their quotas, in the order in which they propose.
+    pub fn retrievers(&self) -> Vec<(Box<dyn Retriever>, usize)> {
+        let (bundle, quota) = (&self.bundle, &self.config.retrieval);
+        let two_tower = TwoTower::new(bundle.index.searcher(), Arc::clone(&bundle.vectors));
+        let artists = SessionArtists::new(Arc::clone(&bundle.catalogue), Arc::clone(&self.charts));
+        vec![
+            (Box::new(two_tower), quota.two_tower),
+            (Box::new(artists), quota.session_artists),
+            (Box::new(Popular::new(Arc::clone(&bundle.popularity))), quota.popular),
+            (Box::new(self.fresh.clone()), quota.fresh),
+            (Box::new(self.exploration.clone()), quota.exploration),
+        ]
+    }
+
+    /// What no answer may hold.
     fn hard_filters(&self, builder: PipelineBuilder) -> PipelineBuilder {
         let catalogue = &self.bundle.catalogue;
         builder
-            .filter(Excluded)
-            .filter(Disliked)
+            .filter(Excluded::new(Arc::clone(catalogue)))
+            .filter(Disliked::new(Arc::clone(catalogue)))
             .filter(BlockedArtist::new(Arc::clone(catalogue)))
             .filter(Market::new(Arc::clone(catalogue)))
             .filter(self.explicit.clone())

@@ -23,6 +23,9 @@ pub enum BackfillError {
     /// The history is too short to be cut, or holds nothing to learn from.
     #[error("events.parquet: {0}")]
     History(String),
+    /// A bundle that the rows cannot be made with.
+    #[error("bundle: {0}")]
+    Unfit(String),
     /// A file that is no table.
     #[error("{0}")]
     File(String),

@@ -3,9 +3,11 @@
 
 mod error;
 mod moment;
+mod open;
 mod ranker;
 mod rows;
 mod sample;
+mod settling;
 #[cfg(test)]
 mod tests;
 mod towers;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{BackfillError, EVENTS_A_TICK, Progress};
-use crate::domain::{Catalogue, Event, EventType, Knobs, Request, RequestContext, TrackIx};
-use crate::features::{StateStore, is_terminal};
+use crate::domain::{Catalogue, Event, Knobs, Request, RequestContext, TrackIx};
+use crate::features::StateStore;
 use crate::tables::{TableError, read_events, read_tracks};
 
 /// A data directory: its catalogue, and the way to its events.
@@ -63,55 +63,11 @@ impl Data {
     }
 }
 
-/// Rows of plays that have begun and not ended, one a session.
-pub(super) struct Open<T> {
-    plays: std::collections::HashMap<crate::domain::SessionId, OpenPlay<T>>,
-}
-
-struct OpenPlay<T> {
-    track: TrackIx,
-    began_ms: i64,
-    row: T,
-}
-
-/// A play that has not ended by then never will, ms.
-const LONGEST_PLAY_MS: i64 = 12 * 3_600_000;
-/// Open plays beyond which the stale ones are looked for.
-const OPEN_PLAYS: usize = 100_000;
-
-impl<T> Open<T> {
-    pub(super) fn new() -> Self {
-        Self { plays: std::collections::HashMap::new() }
-    }
-
-    /// Whether this event is the first that is known of a play: its beginning, or an end out of nowhere.
-    pub(super) fn begins(&self, event: &Event, track: TrackIx) -> bool {
-        event.kind == EventType::PlayStart
-            || (is_terminal(event.kind) && self.plays.get(&event.session_id).is_none_or(|open| open.track != track))
-    }
-
-    /// Keeps the row of a play until it ends; what was open in the session ended unseen.
-    pub(super) fn begin(&mut self, event: &Event, track: TrackIx, row: T) {
-        if self.plays.len() >= OPEN_PLAYS {
-            self.plays.retain(|_, open| event.ts_ms - open.began_ms < LONGEST_PLAY_MS);
-        }
-        self.plays.insert(event.session_id.clone(), OpenPlay { track, began_ms: event.ts_ms, row });
-    }
-
-    /// The row of the play that this event ended, with the time it began.
-    pub(super) fn end(&mut self, event: &Event, track: TrackIx) -> Option<(i64, T)> {
-        if self.plays.get(&event.session_id)?.track != track {
-            return None;
-        }
-        self.plays.remove(&event.session_id).map(|open| (open.began_ms, open.row))
-    }
-}
-
 /// The context in which the listener chose: the state as it is now, the clock and the device of the event.
 pub(super) fn context(state: &StateStore, event: &Event, catalogue: &Catalogue) -> RequestContext {
     let request = Request::before(event, catalogue);
     let mut context = RequestContext::new(Arc::new(request), Knobs::default());
-    context.session = state.session(&event.session_id);
+    context.session = state.session(&event.session_id, event.ts_ms);
     context.profile = state.profile(&event.user_id);
     context
 }

@@ -8,11 +8,13 @@ use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 
-use super::moment::{Data, Open, file_fault};
+use super::moment::{Data, file_fault};
+use super::open::Open;
 use super::rows::{RANKER, RankerRow, split, write_schema};
+use super::settling::Settling;
 use super::{BackfillError, MomentSampler, Progress, stable_hash};
 use crate::app::{Repeats, Wiring};
-use crate::bundle::{Bundle, RowsSchema};
+use crate::bundle::{Bundle, Manifest, RowsSchema, digest};
 use crate::config::Config;
 use crate::domain::{Event, EventType, Knobs, Request, TrackIx};
 use crate::features::schema::{RowsInfo, TASKS};
@@ -21,6 +23,8 @@ use crate::inference::Runtime;
 use crate::pipeline::{Deadline, Pipeline};
 use crate::tables::RowWriter;
 
+/// The catalogue's file, in a data directory and in a bundle.
+const TRACKS: &str = "tracks.parquet";
 /// Last part of the ranker's window that is `valid`.
 const VALID_PART: f64 = 0.1;
 
@@ -59,7 +63,8 @@ pub struct RankerSummary {
 /// Writes `schema.json` and `ranker.parquet`. Every moment runs the bundle's own retrieval and filters.
 ///
 /// # Errors
-/// A table or the bundle, or rows that were not written for this catalogue.
+/// A table or the bundle, rows that were not written for this catalogue, or a bundle of another catalogue or of a later
+/// moment than the one where the ranker's rows begin.
 pub fn ranker(
     plan: &RankerPlan,
     config: &Config,
@@ -72,6 +77,7 @@ pub fn ranker(
     let bundle = Arc::new(Bundle::load(&plan.bundle, config, runtime)?);
     let schema = RowsSchema::read(&plan.rows, bundle.manifest.catalogue)?;
     let window = (schema.rank_from_ms, schema.test_from_ms);
+    check_bundle(plan, &bundle.manifest, window.0)?;
     let moments = draw(plan, &data, window, progress)?;
     let mut replay = Replay::new(plan, config, bundle, window)?;
     let mut writer = RowWriter::create(&plan.out.join("ranker.parquet"), RANKER)?;
@@ -80,12 +86,16 @@ pub fn ranker(
         if event.ts_ms >= window.1 {
             return Ok(false);
         }
-        for row in replay.event(&data, event, moments.contains(&ordinal)) {
-            writer.write(row)?;
+        while let Some(group) = replay.settling.settled(event.ts_ms) {
+            replay.write(group, &mut writer)?;
         }
+        replay.event(&data, event, moments.contains(&ordinal));
         ordinal += 1;
         Ok(true)
     })?;
+    while let Some(group) = replay.settling.next() {
+        replay.write(group, &mut writer)?;
+    }
     let mut summary = replay.summary;
     summary.rows = writer.finish()?;
     summary.unended = moments.len() as u64 - summary.groups;
@@ -99,8 +109,29 @@ pub fn ranker(
     Ok(summary)
 }
 
+/// Refuses a bundle that knows what the rows are to be asked about, or whose row numbers are those of other tracks.
+fn check_bundle(plan: &RankerPlan, manifest: &Manifest, rank_from_ms: i64) -> Result<(), BackfillError> {
+    if manifest.as_of_ms > rank_from_ms {
+        return Err(BackfillError::Unfit(format!(
+            "{} knows the plays up to {} ms, the ranker's rows begin at {rank_from_ms} ms: it has seen their answers; \
+             build it with --as-of rank",
+            manifest.version, manifest.as_of_ms
+        )));
+    }
+    let tracks = plan.data.join(TRACKS);
+    let (_, sha256) = digest::of_file(&tracks).map_err(|e| file_fault(&tracks, e))?;
+    if manifest.file(TRACKS).is_none_or(|entry| entry.sha256 != sha256) {
+        return Err(BackfillError::Unfit(format!(
+            "{} was built from another {TRACKS} than {}: its row numbers may mean other tracks; build it from this data",
+            manifest.version,
+            tracks.display()
+        )));
+    }
+    Ok(())
+}
+
 /// The ordinals of the events that begin a sampled play.
-fn draw(
+pub(super) fn draw(
     plan: &RankerPlan,
     data: &Data,
     (from_ms, until_ms): (i64, i64),
@@ -109,12 +140,15 @@ fn draw(
     let mut sampler = MomentSampler::new(plan.seed, plan.max_groups);
     let mut ordinal = 0u64;
     data.each("moments", progress, |event| {
+        if event.ts_ms >= until_ms {
+            return Ok(false);
+        }
         let begins = event.kind == EventType::PlayStart && event.ts_ms >= from_ms;
         if begins && data.track(event).is_some() {
             sampler.offer(event.event_id.as_str(), ordinal);
         }
         ordinal += 1;
-        Ok(event.ts_ms < until_ms)
+        Ok(true)
     })?;
     Ok(sampler.finish())
 }
@@ -127,6 +161,7 @@ struct Replay<'a> {
     wiring: Wiring,
     pipeline: Pipeline,
     open: Open<Vec<RankerRow>>,
+    settling: Settling,
     window: (i64, i64),
     items: Vec<f32>,
     cross: Vec<f32>,
@@ -144,25 +179,43 @@ impl<'a> Replay<'a> {
         let wiring = Wiring::new(config, Arc::clone(&bundle), Arc::clone(&state));
         let pipeline = wiring.offline(Repeats::Allowed)?.build();
         let (items, cross, summary) = (Vec::new(), Vec::new(), RankerSummary::default());
-        Ok(Self { plan, bundle, state, wiring, pipeline, open: Open::new(), window, items, cross, summary })
+        let (open, settling) = (Open::new(), Settling::new());
+        Ok(Self { plan, bundle, state, wiring, pipeline, open, settling, window, items, cross, summary })
     }
 
-    /// Applies an event, and before it assembles the group of a sampled play; the group of the play that it ended.
-    fn event(&mut self, data: &Data, event: &Event, sampled: bool) -> Vec<RankerRow> {
-        if let Some(track) = data.track(event).filter(|_| sampled)
+    /// Applies an event, and before it assembles the group of a sampled play. The group of a play that it ended settles.
+    fn event(&mut self, data: &Data, event: &Event, sampled: bool) {
+        if event.kind == EventType::PlayStart {
+            self.open.drop_row(&event.session_id);
+        }
+        let track = data.track(event);
+        if let Some(track) = track.filter(|_| sampled)
             && let Some(group) = self.group(event, track)
         {
             self.open.begin(event, track, group);
         }
         let Ok(applied) = self.state.apply(event, &self.bundle.catalogue, &self.bundle.vectors) else {
-            return Vec::new();
+            self.open.drop_row(&event.session_id);
+            return;
         };
-        let Some(ended) = applied.ended else { return Vec::new() };
-        let Some((_, mut group)) = self.open.end(event, ended.play.track) else { return Vec::new() };
-        label(&mut group, &ended);
-        group.iter_mut().for_each(|row| row.group = self.summary.groups as i64);
+        if let Some(track) = track {
+            self.settling.hear(event, track);
+        }
+        if let Some(ended) = applied.ended
+            && let Some(mut group) = self.open.end(event, &ended)
+        {
+            label(&mut group, &ended);
+            self.settling.hold(event, ended.play.track, group);
+        }
+    }
+
+    /// Numbers and writes a group.
+    fn write(&mut self, group: Vec<RankerRow>, writer: &mut RowWriter<RankerRow>) -> Result<(), BackfillError> {
+        for row in group {
+            writer.write(RankerRow { group: self.summary.groups as i64, ..row })?;
+        }
         self.summary.groups += 1;
-        group
+        Ok(())
     }
 
     /// The played track first, then what retrieval offered beside it; `None` where the user tower gave no vector.

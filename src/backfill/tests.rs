@@ -1,5 +1,6 @@
 //! Backfill against its naive twin: for one row, everything that happened before it, applied to nothing.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,11 +10,11 @@ use super::{BackfillError, RankerPlan, TowersPlan, ranker, towers};
 use crate::app::{Repeats, Wiring};
 use crate::bundle::{AsOf, BuildConfig, Bundle, build};
 use crate::config::Config;
-use crate::domain::{Event, EventType, ItemVectors, Knobs, Request, TrackIx};
-use crate::features::{History, StateStore, user_columns};
+use crate::domain::{Catalogue, Event, EventId, EventType, ItemVectors, Knobs, Request, TrackIx};
+use crate::features::{History, StateStore, grade, is_terminal, user_columns};
 use crate::inference::test_runtime;
 use crate::pipeline::Deadline;
-use crate::tables::{read_events, read_rows};
+use crate::tables::{EventWriter, read_events, read_rows, read_tracks, write_tracks};
 use crate::world::{WorldConfig, generate};
 
 /// A world of 150 tracks, 12 listeners and 20 days, of which the ranker gets 5 and the test 4.
@@ -58,6 +59,62 @@ impl Fixture {
     }
 }
 
+impl Fixture {
+    /// Makes every third play end unseen and lets likes come one and six minutes after the end of others.
+    fn disturb(&mut self) {
+        let like = |event: &Event, kind: EventType, minutes: i64| Event {
+            event_id: EventId::new(format!("{}-{}", event.event_id, kind.as_str())).unwrap(),
+            kind,
+            ts_ms: event.ts_ms + minutes * 60_000,
+            ..event.clone()
+        };
+        let mut disturbed = Vec::new();
+        for (at, event) in std::mem::take(&mut self.events).into_iter().enumerate() {
+            let ends = is_terminal(event.kind);
+            match at % 12 {
+                0 | 4 | 8 if ends => continue,
+                1 if ends => disturbed.push(like(&event, EventType::Like, 1)),
+                2 if ends => disturbed.push(like(&event, EventType::AddToPlaylist, 6)),
+                3 if ends => disturbed.push(like(&event, EventType::Unlike, 2)),
+                _ => {}
+            }
+            disturbed.push(event);
+        }
+        disturbed.sort_by_key(|event| event.ts_ms);
+        let mut writer = EventWriter::create(&self.at("events.parquet")).unwrap();
+        disturbed.iter().for_each(|event| writer.write(event).unwrap());
+        writer.finish().unwrap();
+        self.events = disturbed;
+    }
+
+    fn plan(&self, max_groups: usize) -> RankerPlan {
+        let [bundle, rows, out] = ["bundle", "rows", "ranker"].map(|name| self.at(name));
+        RankerPlan { data: self.at(""), bundle, rows, out, negatives: 5, max_groups, seed: 9 }
+    }
+
+    fn ranker(&self, plan: &RankerPlan) -> Result<super::RankerSummary, BackfillError> {
+        ranker(plan, &self.config, &test_runtime(), &mut |_| {})
+    }
+
+    /// What is to be learnt from the play that the event at `at` begins, by looking ahead: its labels, if it has an end.
+    fn labels(&self, at: usize, catalogue: &Catalogue, until_ms: i64) -> Option<[f32; 3]> {
+        let start = &self.events[at];
+        let later = |e: &&Event| e.session_id == start.session_id && e.ts_ms < until_ms;
+        let mut later = self.events[at + 1..].iter().filter(later);
+        let end = later.clone().find(|e| e.kind == EventType::PlayStart || is_terminal(e.kind))?;
+        let track = catalogue.find(start.track_id.as_ref().unwrap().as_str()).unwrap();
+        let duration = crate::features::duration_ms(catalogue.track(track));
+        let verdict = grade(end, duration, None, &self.config.signals)?;
+        let said = later.by_ref().take_while(|e| e.ts_ms <= end.ts_ms + 5 * 60_000);
+        let likes = [EventType::Like, EventType::AddToPlaylist];
+        let takes_back = [EventType::Unlike, EventType::Dislike];
+        let about_it = said.filter(|e| e.track_id == start.track_id).map(|e| e.kind);
+        let last = about_it.filter(|kind| likes.contains(kind) || takes_back.contains(kind)).last();
+        let liked = last.is_some_and(|kind| likes.contains(&kind));
+        Some([verdict.completed, verdict.early_skip, liked].map(f32::from))
+    }
+}
+
 fn rows<T: serde::de::DeserializeOwned>(path: &Path) -> Vec<T> {
     read_rows(path).unwrap().collect::<Result<_, _>>().unwrap()
 }
@@ -98,16 +155,8 @@ fn ranker_rows_say_what_the_served_funnel_would_have_seen() {
     let fixture = Fixture::new();
     let windows = fixture.towers();
     let bundle = fixture.bundle();
-    let plan = RankerPlan {
-        data: fixture.at(""),
-        bundle: fixture.at("bundle"),
-        rows: fixture.at("rows"),
-        out: fixture.at("ranker"),
-        negatives: 5,
-        max_groups: 40,
-        seed: 9,
-    };
-    let summary = ranker(&plan, &fixture.config, &test_runtime(), &mut |_| {}).unwrap();
+    let plan = fixture.plan(40);
+    let summary = fixture.ranker(&plan).unwrap();
     let all: Vec<RankerRow> = rows(&fixture.at("ranker/ranker.parquet"));
     assert_eq!((all.len() as u64, summary.groups + summary.unended), (summary.rows, 40));
     assert!(summary.groups > 30 && summary.retrieved > 0, "{summary:?}");
@@ -136,8 +185,69 @@ fn ranker_rows_say_what_the_served_funnel_would_have_seen() {
         assert!(group.iter().all(|row| row.user == user));
     }
     let again = RankerPlan { out: fixture.at("again"), ..plan };
-    ranker(&again, &fixture.config, &test_runtime(), &mut |_| {}).unwrap();
+    fixture.ranker(&again).unwrap();
     assert_eq!(rows::<RankerRow>(&fixture.at("again/ranker.parquet")), all, "the same seed gives the same rows");
+}
+
+#[test]
+fn labels_come_from_the_very_play_and_from_what_is_said_of_it_soon_after() {
+    let mut fixture = Fixture::new();
+    fixture.disturb();
+    let windows = fixture.towers();
+    let bundle = fixture.bundle();
+    let summary = fixture.ranker(&fixture.plan(100_000)).unwrap();
+    let all: Vec<RankerRow> = rows(&fixture.at("ranker/ranker.parquet"));
+    let window = windows.rank_from_ms..windows.test_from_ms;
+    let starts = fixture.events.iter().enumerate().filter(|(_, e)| e.kind == EventType::PlayStart);
+    let expected: HashMap<(&str, i64), [f32; 3]> = starts
+        .filter(|(_, event)| window.contains(&event.ts_ms))
+        .filter_map(|(at, event)| {
+            let labels = fixture.labels(at, &bundle.catalogue, window.end)?;
+            Some(((event.user_id.as_str(), event.ts_ms), labels))
+        })
+        .collect();
+    let groups: Vec<_> = all.iter().filter(|row| row.played).collect();
+    assert!(groups.len() > 100 && summary.unended > 50, "{summary:?}");
+    assert_eq!((groups.len(), summary.groups as usize), (expected.len(), expected.len()));
+    let mut liked = 0;
+    for (at, row) in groups.into_iter().enumerate() {
+        let labels = expected[&(row.user_id.as_str(), row.ts_ms)];
+        assert_eq!((&row.label[1..], row.group), (&labels[1..], at as i64), "{row:?}");
+        assert!(row.mask[0] == 0.0 || row.label[0] == labels[0], "{row:?}");
+        liked += u32::from(labels[2] > 0.0);
+    }
+    assert!(liked > 5, "{liked} likes");
+}
+
+#[test]
+fn draws_from_the_rankers_window_only() {
+    let fixture = Fixture::new();
+    let data = super::moment::Data::open(&fixture.at("")).unwrap();
+    let starts: Vec<usize> =
+        (0..fixture.events.len()).filter(|at| fixture.events[*at].kind == EventType::PlayStart).collect();
+    let (from, until) = (starts[20], starts[40]);
+    let window = (fixture.events[from].ts_ms, fixture.events[until].ts_ms);
+    let drawn = super::ranker::draw(&fixture.plan(1_000), &data, window, &mut |_| {}).unwrap();
+    let inside = starts.into_iter().filter(|at| (window.0..window.1).contains(&fixture.events[*at].ts_ms));
+    assert_eq!(drawn, inside.map(|at| at as u64).collect());
+}
+
+#[test]
+fn refuses_a_bundle_of_a_later_moment_or_of_other_tracks() {
+    let fixture = Fixture::new();
+    let windows = fixture.towers();
+    fixture.bundle();
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/models");
+    let mut later = BuildConfig::new(fixture.at(""), models, fixture.at("rows"), fixture.at("later"));
+    later.as_of = AsOf::Ms(windows.rank_from_ms + 1);
+    build(&later, &test_runtime(), &mut |_| {}).unwrap();
+    let refused = fixture.ranker(&RankerPlan { bundle: fixture.at("later"), ..fixture.plan(9) }).unwrap_err();
+    assert!(refused.to_string().contains("--as-of rank"), "{refused}");
+    let mut tracks = read_tracks(&fixture.at("tracks.parquet")).unwrap();
+    tracks.swap(0, 1);
+    write_tracks(&fixture.at("tracks.parquet"), tracks).unwrap();
+    let refused = fixture.ranker(&fixture.plan(9)).unwrap_err();
+    assert!(refused.to_string().contains("another tracks.parquet"), "{refused}");
 }
 
 #[test]

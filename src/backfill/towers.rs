@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::moment::{Data, Open, context, file_fault};
+use super::moment::{Data, context, file_fault};
+use super::open::Open;
 use super::rows::{ITEMS, ItemRow, TOWERS, TowerRow, split, write_schema};
 use super::{BackfillError, Progress};
 use crate::bundle::{DEFAULT_HALF_LIFE_DAYS, PlayCounter};
@@ -162,11 +163,12 @@ impl Replay {
             self.open.begin(event, track, row);
         }
         let Ok(applied) = self.state.apply(event, &data.catalogue, &self.no_vectors) else {
+            self.open.drop_row(&event.session_id);
             self.refused += 1;
             return None;
         };
         let ended = applied.ended?;
-        let (_, row) = self.open.end(event, ended.play.track)?;
+        let row = self.open.end(event, &ended)?;
         if !ended.verdict.completed {
             return None;
         }

@@ -80,7 +80,8 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Builds a bundle and returns its manifest. The same inputs give the same bytes. Nothing appears at `out` until all is
+/// Builds a bundle and returns its manifest. The same inputs give the same
+/// bytes, but for the graph of a large `hnsw` index, whose rows are inserted in parallel. Nothing appears at `out` until all is
 /// written and durable.
 ///
 /// # Errors

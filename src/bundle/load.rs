@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::{BundleError, Manifest, layout, parts};
 use crate::config::Config;
 use crate::domain::{Catalogue, IntentRule, ItemVectors, Popularity};
-use crate::features::ItemColumns;
 use crate::index::IndexHandle;
 use crate::inference::{Model, ModelKind, Runtime};
 
@@ -23,8 +22,6 @@ pub struct Bundle {
     pub vectors: Arc<ItemVectors>,
     /// Popularity as of `manifest.as_of_ms`; its `global_top` is the file's.
     pub popularity: Arc<Popularity>,
-    /// Dense item-side columns as of the same moment.
-    pub columns: Arc<ItemColumns>,
     /// Rules that name a session's intent; ties by order.
     pub intents: Arc<[IntentRule]>,
     /// The index over `vectors`.
@@ -51,7 +48,6 @@ impl Bundle {
         let catalogue = parts::catalogue(directory, &manifest)?;
         let vectors = Arc::new(parts::vectors(directory, &manifest)?);
         let popularity = parts::popularity(directory, &catalogue)?;
-        let columns = parts::columns(&catalogue, &popularity, manifest.as_of_ms);
         Ok(Self {
             version: manifest.version.as_str().into(),
             intents: parts::intents(directory)?.into(),
@@ -61,7 +57,6 @@ impl Bundle {
             index: parts::index(directory, &manifest, &config.index, Arc::clone(&vectors))?,
             catalogue: Arc::new(catalogue),
             popularity: Arc::new(popularity),
-            columns: Arc::new(columns),
             vectors,
             manifest,
         })

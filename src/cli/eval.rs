@@ -24,9 +24,7 @@ const BASELINE_QUOTA: usize = 1_000;
 
 /// Evaluates a bundle on held-out days through the serving code, beside baselines
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  segue eval --data data/world --bundle models/demo --test-from test --rows out/rows --out out/eval"
-)]
+#[command(after_help = "Example:\n  segue eval --data data/world --bundle out/test-bundle --out out/eval")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
@@ -36,7 +34,7 @@ pub(super) struct Args {
     /// The bundle
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
-    /// Begin of the test period, Unix ms; absent: the bundle's date
+    /// Begin of the test period, Unix ms, not before the bundle's date; absent: the bundle's date
     #[arg(long, value_name = "MS")]
     test_from: Option<i64>,
     /// Most moments evaluated
@@ -58,7 +56,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let runtime = Runtime::open(&config.inference)?;
     let bundle = Arc::new(Bundle::load(&args.bundle, &config, &runtime)?);
     let plan = EvalConfig {
-        test_from_ms: args.test_from.unwrap_or(bundle.manifest.as_of_ms),
+        test_from_ms: test_from_ms(args.test_from, bundle.manifest.as_of_ms)?,
         max_moments: args.max_moments,
         seed: args.seed,
         knobs: config.knobs,
@@ -79,6 +77,18 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         println!("written to {}", out.display());
     }
     Ok(())
+}
+
+/// Where the test period begins. A bundle knows everything before its date: tested on that, it would tell what it has seen.
+fn test_from_ms(asked: Option<i64>, as_of_ms: i64) -> anyhow::Result<i64> {
+    match asked {
+        Some(from_ms) if from_ms < as_of_ms => bail!(
+            "--test-from {from_ms} lies before the bundle's date, {as_of_ms}: it has seen the plays between them; \
+             build one with --as-of {from_ms}"
+        ),
+        Some(from_ms) => Ok(from_ms),
+        None => Ok(as_of_ms),
+    }
 }
 
 /// Replays the events and asks every system at the sampled moments.
@@ -119,4 +129,17 @@ fn systems(wiring: &Wiring, repeats: Repeats) -> Result<Vec<(&'static str, Pipel
         ("popular in market", wiring.baseline(MarketPopular::new(popularity()), BASELINE_QUOTA).build()),
         ("recent artists", wiring.baseline(recent, BASELINE_QUOTA).build()),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_is_not_tested_on_what_it_has_seen() {
+        assert_eq!([test_from_ms(None, 50).unwrap(), test_from_ms(Some(50), 50).unwrap()], [50, 50]);
+        assert_eq!(test_from_ms(Some(51), 50).unwrap(), 51);
+        let refused = test_from_ms(Some(49), 50).unwrap_err().to_string();
+        assert!(refused.contains("--as-of 49"), "{refused}");
+    }
 }

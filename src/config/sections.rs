@@ -42,6 +42,10 @@ pub struct Config {
 pub struct ServerConfig {
     /// Address and port. Default 127.0.0.1:8080; port 0 = any free port.
     pub listen: SocketAddr,
+    /// Address and port of the admin routes, with the probes and metrics. Absent: they are on `listen` where that can be
+    /// reached from this machine only, and nowhere otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_listen: Option<SocketAddr>,
     /// Threads that parse and write HTTP. Default 0 = one a core, range 0..256.
     pub workers: usize,
     /// Largest body taken, bytes. Default 1 MiB, range 1 KiB..16 MiB.
@@ -58,6 +62,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin_listen: None,
             workers: 0,
             body_limit_bytes: 1 << 20,
             budget_ms: 200,
@@ -231,19 +236,19 @@ impl Default for SignalConfig {
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StateConfig {
-    /// A session with no event for this long is over, minutes. Default 30, range 1..1,440.
+    /// A session with no event for this long, by the events' own times, is over, minutes. Default 30, range 1..1,440.
     pub session_idle_min: u64,
-    /// Most live sessions held. Default 1,000,000, range 1..1,000,000,000.
-    pub max_sessions: u64,
-    /// Most profiles held. Default 5,000,000, range 1..1,000,000,000.
-    pub max_profiles: u64,
+    /// Memory for sessions, MiB; beyond it the least recently used go. Default 1,024, range 1..1,048,576.
+    pub sessions_mib: u64,
+    /// Memory for listener profiles, MiB; beyond it the least recently used go. Default 4,096, range 1..1,048,576.
+    pub profiles_mib: u64,
     /// Event ids remembered against duplicates. Default 1,000,000, range 1..1,000,000,000.
     pub duplicate_window: u64,
 }
 
 impl Default for StateConfig {
     fn default() -> Self {
-        Self { session_idle_min: 30, max_sessions: 1_000_000, max_profiles: 5_000_000, duplicate_window: 1_000_000 }
+        Self { session_idle_min: 30, sessions_mib: 1_024, profiles_mib: 4_096, duplicate_window: 1_000_000 }
     }
 }
 

@@ -21,6 +21,15 @@ pub struct Play {
     pub liked: bool,
 }
 
+/// How long the current play has sounded: pauses do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// What sounded up to the last pause, ms.
+    pub before_pause_ms: i64,
+    /// Since when it sounds without a pause, Unix ms; `None` while it rests.
+    pub since_ms: Option<i64>,
+}
+
 /// The live state of one session. At most a few KB: every list is bounded.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SessionState {
@@ -36,6 +45,8 @@ pub struct SessionState {
     pub window: Vec<Play>,
     /// What sounds now.
     pub current: Option<Play>,
+    /// How long it has sounded.
+    pub heard: Heard,
     /// Ended plays in all.
     pub plays: u32,
     /// Skips in all.
@@ -44,13 +55,18 @@ pub struct SessionState {
     pub completes: u32,
     /// Skips since the last play that was not one.
     pub skips_in_row: u32,
+    /// Distinct tracks whose play ended in this session, latest last, bounded (oldest dropped).
+    pub played: Vec<TrackIx>,
     /// Tracks served to this session, newest last, bounded (oldest dropped).
     pub served: Vec<TrackIx>,
-    /// Decaying penalties of early skips by artist, 0..1, bounded.
+    /// Latest answer noted in `served`, Unix ms; 0 = none. Serving alone begins no session: no feature reads it.
+    pub served_ms: i64,
+    /// Decaying penalties of early skips and dislikes by artist, 0..1, bounded.
     pub artist_penalty: Vec<(ArtistIx, f32)>,
-    /// Sum of the item vectors of positive plays weighted by signal, `[dim]`, or empty.
+    /// Sum of the item vectors of positive plays weighted by signal and of likes, `[dim]`, or empty.
     pub liked_direction: Vec<f32>,
-    /// Sum of the item vectors of skipped plays weighted by signal strength, `[dim]`, or empty; decays with plays.
+    /// Sum of the item vectors of skipped plays weighted by signal strength and of dislikes, `[dim]`, or empty; decays
+    /// with plays.
     pub skipped_direction: Vec<f32>,
     /// Count, mean and M2 (Welford) of tempo in bpm over plays with audio.
     pub tempo: (f32, f32, f32),
@@ -90,6 +106,8 @@ pub struct TrackHistory {
     pub track: TrackIx,
     /// Ended plays.
     pub plays: u32,
+    /// Those of them that finished or passed 30 s.
+    pub completes: u32,
     /// Latest play, Unix ms.
     pub last_ms: i64,
     /// Liked and not unliked since.

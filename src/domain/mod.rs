@@ -26,7 +26,7 @@ pub use ids::{
 };
 pub use intent::{Band, IntentRule};
 pub use knobs::{BlendWeights, Knobs};
-pub use listener::{Affinity, Play, SESSION_WINDOW, SessionState, TrackHistory, UserProfile};
+pub use listener::{Affinity, Heard, Play, SESSION_WINDOW, SessionState, TrackHistory, UserProfile};
 pub use popularity::{GLOBAL_TOP_LEN, MarketPopularity, Popularity, TOP_LEN};
 pub use request::{ExplainLevel, Request, Target};
 pub use rung::{Degradation, Rung};

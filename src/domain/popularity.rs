@@ -1,6 +1,6 @@
 //! How much tracks are played: globally, by market, by artist.
 
-use super::{Catalogue, MarketIx, TrackIx};
+use super::{Catalogue, TrackIx};
 
 /// The most played tracks of one market.
 #[derive(Debug, Clone)]
@@ -63,11 +63,6 @@ impl Popularity {
     /// The lists of a market, if it has plays.
     pub fn market(&self, code: &str) -> Option<&MarketPopularity> {
         self.markets.binary_search_by(|m| m.market.as_str().cmp(code)).ok().map(|at| &self.markets[at])
-    }
-
-    /// The lists of a market by catalogue row.
-    pub fn market_of(&self, catalogue: &Catalogue, market: MarketIx) -> Option<&MarketPopularity> {
-        self.market(&catalogue.markets()[market.at()])
     }
 }
 

@@ -16,7 +16,7 @@ pub enum ExplainLevel {
 }
 
 /// A sound the listener asks for; absent parts do not count.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, utoipa::ToSchema)]
 pub struct Target {
     /// Beats per minute.
     pub tempo: Option<f32>,
@@ -63,7 +63,7 @@ pub struct Request {
     pub local_hour: Option<u8>,
     /// How much to explain.
     pub explain: ExplainLevel,
-    /// Seed of all randomness; drawn from the clock and logged when absent.
+    /// Seed of all randomness; drawn when absent, and kept in the trace.
     pub seed: u64,
     /// When the request came, Unix ms: the `now` of every feature.
     pub now_ms: i64,

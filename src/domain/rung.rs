@@ -43,6 +43,7 @@ impl Rung {
 pub struct Degradation {
     /// The stage's name.
     pub stage: &'static str,
-    /// A closed, low-cardinality reason: `failed`, `late`, `overload`, `absent`, `contract`, `empty`.
+    /// A closed, low-cardinality reason: `failed`, `late`, `overload`, `absent`, `contract`, `empty`, `relaxed`,
+    /// `short`.
     pub reason: &'static str,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::validate::{Clock, validate};
 use super::{EventLog, EventLogError, RawEvent};
 use crate::config::EventsConfig;
-use crate::domain::{Catalogue, Event, ItemVectors};
+use crate::domain::{Catalogue, Event, ItemVectors, UserId};
 use crate::features::StateStore;
 
 /// What became of one event.
@@ -41,43 +41,52 @@ impl Ingest {
         Self { state, log, catalogue, vectors, config }
     }
 
-    /// Takes a batch at server time `now_ms`: validates, drops duplicates, appends to the log, applies in order. One
-    /// outcome an event, in order.
+    /// Takes a batch at server time `now_ms`: validates, drops duplicates, appends to the log and applies in order of
+    /// event time (ties: as sent), for clients batch what they did as it suits them. One outcome an event, as sent.
     ///
     /// # Errors
     /// The log's: then nothing of the batch counts, and it may be sent again.
     pub fn ingest(&self, batch: Vec<RawEvent>, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
         let mut outcomes = Vec::with_capacity(batch.len());
-        let (mut accepted, mut places) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        let mut admitted = Vec::with_capacity(batch.len());
         for raw in batch {
             match self.admit(raw, now_ms) {
                 Ok(event) => {
-                    places.push(outcomes.len());
-                    accepted.push(event);
+                    admitted.push((outcomes.len(), event));
                     outcomes.push(EventOutcome::Accepted);
                 }
                 Err(outcome) => outcomes.push(outcome),
             }
         }
+        admitted.sort_by_key(|(_, event)| event.ts_ms);
+        let (places, accepted): (Vec<usize>, Vec<Event>) = admitted.into_iter().unzip();
         if let Err(error) = self.log.append(&accepted) {
-            accepted.iter().for_each(|event| self.state.forget(&event.event_id));
+            accepted.iter().for_each(|event| self.state.forget(&event.user_id, &event.event_id));
             return Err(error);
         }
         for (event, place) in accepted.iter().zip(places) {
             if let Err(fault) = self.state.apply(event, &self.catalogue, &self.vectors) {
                 // Only a batch that contradicts itself comes here: two listeners in one session.
-                self.state.forget(&event.event_id);
+                self.state.forget(&event.user_id, &event.event_id);
                 outcomes[place] = EventOutcome::Rejected(fault.to_string());
             }
         }
         Ok(outcomes)
     }
 
+    /// Forgets what the log holds of a listener.
+    ///
+    /// # Errors
+    /// The log's: it may still hold something.
+    pub fn forget(&self, user: &UserId) -> Result<(), EventLogError> {
+        self.log.forget(user)
+    }
+
     /// Whether an event may go into the log; its id is remembered only if so.
     fn admit(&self, raw: RawEvent, now_ms: i64) -> Result<Event, EventOutcome> {
         let event = validate(raw, Clock { now_ms, config: &self.config }).map_err(EventOutcome::Rejected)?;
         self.state.check(&event, &self.catalogue).map_err(|fault| EventOutcome::Rejected(fault.to_string()))?;
-        if self.state.first_time(&event.event_id) { Ok(event) } else { Err(EventOutcome::Duplicate) }
+        if self.state.first_time(&event.user_id, &event.event_id) { Ok(event) } else { Err(EventOutcome::Duplicate) }
     }
 }
 
@@ -95,6 +104,10 @@ mod tests {
 
     impl EventLog for Broken {
         fn append(&self, _: &[Event]) -> Result<(), EventLogError> {
+            Err(EventLogError("disk full".into()))
+        }
+
+        fn forget(&self, _: &UserId) -> Result<(), EventLogError> {
             Err(EventLogError("disk full".into()))
         }
     }
@@ -130,13 +143,49 @@ mod tests {
         assert!(matches!(&outcomes[3], EventOutcome::Rejected(why) if why.contains("no track \"t9\"")), "{outcomes:?}");
         assert!(matches!(&outcomes[4], EventOutcome::Rejected(why) if why.starts_with("session_id")), "{outcomes:?}");
         assert_eq!(outcomes[5], EventOutcome::Accepted);
-        let session = state.session(&SessionId::new("s").unwrap());
+        let session = state.session(&SessionId::new("s").unwrap(), NOW_MS);
         assert_eq!((session.skips, session.window.len()), (1, 1));
         assert!(session.current.is_some());
         assert_eq!(state.profile(&UserId::new("u").unwrap()).skips, 1);
         let newest: Vec<_> = log.newest(9).iter().map(|e| e.event_id.to_string()).collect();
         assert_eq!(newest.last().map(String::as_str), Some("e5"));
         assert_eq!(newest.len(), 2);
+    }
+
+    #[test]
+    fn a_batch_counts_in_the_order_in_which_it_happened() {
+        let log = Arc::new(MemoryLog::new(9));
+        let (ingest, state) = ingest(Arc::clone(&log) as _);
+        let at = |id: &str, track: &str, kind: &str, second: u8| RawEvent {
+            client_ts: format!("2026-01-01T00:00:{second:02}Z"),
+            played_ms: None,
+            ..raw(id, "u", track, kind)
+        };
+        ingest.ingest(vec![at("e1", "t0", "play_start", 0)], NOW_MS).unwrap();
+        let batch = vec![at("e2", "t1", "play_start", 2), at("e9", "t9", "skip", 1), at("e3", "t0", "skip", 1)];
+        let outcomes = ingest.ingest(batch, NOW_MS).unwrap();
+        assert_eq!([&outcomes[0], &outcomes[2]], [&EventOutcome::Accepted; 2]);
+        assert!(matches!(&outcomes[1], EventOutcome::Rejected(why) if why.contains("t9")), "outcomes stand as sent");
+        let session = state.session(&SessionId::new("s").unwrap(), NOW_MS);
+        assert_eq!(
+            (session.plays, session.skips, session.window[0].signal),
+            (1, 1, -1.0),
+            "one play of t0, skipped at 1 s"
+        );
+        assert_eq!(session.current.map(|play| play.track.0), Some(1));
+        let logged: Vec<_> = log.newest(9).iter().map(|event| event.event_id.to_string()).collect();
+        assert_eq!(logged, ["e1", "e3", "e2"]);
+        ingest.forget(&UserId::new("u").unwrap()).unwrap();
+        assert!(log.newest(9).is_empty(), "an erased listener is in no log");
+    }
+
+    #[test]
+    fn listeners_may_use_the_same_event_id() {
+        let (ingest, _) = ingest(Arc::new(MemoryLog::new(9)));
+        let theirs = RawEvent { session_id: SessionId::new("s2").unwrap(), ..raw("e1", "v", "t0", "skip") };
+        let batch = vec![raw("e1", "u", "t0", "skip"), theirs.clone(), theirs];
+        let outcomes = ingest.ingest(batch, NOW_MS).unwrap();
+        assert_eq!(outcomes, [EventOutcome::Accepted, EventOutcome::Accepted, EventOutcome::Duplicate]);
     }
 
     #[test]
@@ -154,7 +203,9 @@ mod tests {
         let (ingest, state) = ingest(Arc::new(Broken));
         let fault = ingest.ingest(vec![raw("e1", "u", "t0", "skip")], NOW_MS).unwrap_err();
         assert_eq!(fault.to_string(), "the event log failed: disk full");
-        assert_eq!(state.session(&SessionId::new("s").unwrap()).plays, 0);
-        assert!(state.first_time(&crate::domain::EventId::new("e1").unwrap()), "the id was given back");
+        assert_eq!(state.session(&SessionId::new("s").unwrap(), NOW_MS).plays, 0);
+        let (user, id) = (UserId::new("u").unwrap(), crate::domain::EventId::new("e1").unwrap());
+        assert!(state.first_time(&user, &id), "the id was given back");
+        assert!(ingest.forget(&user).is_err(), "an erasure that failed says so");
     }
 }

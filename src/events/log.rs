@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use crate::domain::Event;
+use crate::domain::{Event, UserId};
 
 /// Why events were not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,12 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// Nothing of the batch was taken.
     fn append(&self, events: &[Event]) -> Result<(), EventLogError>;
+
+    /// Takes out every event of a listener who is erased; when it returns, none that was appended before is readable.
+    ///
+    /// # Errors
+    /// Something of the listener may still be held; it may be tried again.
+    fn forget(&self, user: &UserId) -> Result<(), EventLogError>;
 }
 
 /// Keeps the newest events in memory. Not durable: for a laptop, and for looking at what came in.
@@ -49,5 +55,34 @@ impl EventLog for MemoryLog {
         let over = held.len().saturating_sub(self.capacity);
         held.drain(..over);
         Ok(())
+    }
+
+    /// `O(capacity)`.
+    fn forget(&self, user: &UserId) -> Result<(), EventLogError> {
+        let mut held = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|event| event.user_id != *user);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::EventType;
+    use crate::features::testing::event;
+
+    #[test]
+    fn forgets_one_listener_and_keeps_the_order_of_the_others() {
+        let log = MemoryLog::new(4);
+        let events: Vec<_> = ["u", "v", "u", "w", "v"]
+            .iter()
+            .enumerate()
+            .map(|(at, user)| event(&format!("e{at}"), user, "s", EventType::Search, None, at as i64))
+            .collect();
+        log.append(&events).unwrap();
+        log.forget(&UserId::new("v").unwrap()).unwrap();
+        assert_eq!(log.newest(9), [events[2].clone(), events[3].clone()]);
+        log.append(&events[4..]).unwrap();
+        assert_eq!(log.newest(1), events[4..], "what comes later is kept again");
     }
 }

@@ -2,10 +2,12 @@
 
 mod ingest;
 mod log;
+mod objects;
 mod raw;
 mod validate;
 
 pub use ingest::{EventOutcome, Ingest};
 pub use log::{EventLog, EventLogError, MemoryLog};
+pub use objects::optional_object;
 pub use raw::{RawContext, RawEvent};
 pub use validate::{Clock, validate};

@@ -1,5 +1,6 @@
 //! An event as a client sends it.
 
+use super::optional_object;
 use crate::domain::{Device, EndReason, EventId, EventType, RecommendationId, SessionId, StartReason, TrackId, UserId};
 
 /// What a client knows of the moment.
@@ -52,5 +53,6 @@ pub struct RawEvent {
     #[schema(example = "2026-01-01T00:00:00Z")]
     pub client_ts: String,
     /// What the client knows of the moment.
+    #[serde(default, deserialize_with = "optional_object")]
     pub context: Option<RawContext>,
 }

@@ -132,7 +132,7 @@ proptest! {
             recent: vec![play; 50],
             artists: Affinity { entries: vec![(ArtistIx(0), wild)], as_of_ms: then },
             genres: Affinity { entries: vec![(GenreIx(0), wild)], as_of_ms: then },
-            tracks: vec![TrackHistory { track: TrackIx(0), plays, last_ms: then, liked: false }],
+            tracks: vec![TrackHistory { track: TrackIx(0), plays, completes: plays, last_ms: then, liked: false }],
             ..UserProfile::default()
         });
         let (mut items, mut cross, mut user, mut history) = (vec![], vec![], vec![], History::default());

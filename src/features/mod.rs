@@ -5,12 +5,16 @@ pub mod affinity;
 mod anchor;
 mod assembler;
 mod bounded;
+mod bytes;
 mod cross_columns;
 mod facts;
+mod heard;
 mod history;
 mod item_columns;
+pub mod lifetime;
 pub mod moments;
 mod numbers;
+mod owners;
 pub mod profile;
 mod reducer;
 pub mod schema;
@@ -19,6 +23,7 @@ mod signals;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
+mod turns;
 mod user_columns;
 
 pub use anchor::{anchor, sounding};

@@ -52,12 +52,13 @@ pub(super) fn record_play(
     }
     let history = history_of(profile, play.track, play.ts_ms);
     history.plays = history.plays.saturating_add(1);
+    history.completes = history.completes.saturating_add(u32::from(verdict.completed));
     history.last_ms = history.last_ms.max(play.ts_ms);
     history.liked |= play.liked;
 }
 
 /// Marks a track as liked (and no longer disliked) or takes the like back. The affinities gain once for each change to
-/// liked; what they gained stays and decays.
+/// liked; what they gained stays and decays. Says whether the track turned to liked.
 pub(super) fn set_liked(
     profile: &mut UserProfile,
     track: TrackIx,
@@ -65,10 +66,10 @@ pub(super) fn set_liked(
     by: (ArtistIx, GenreIx),
     ts_ms: i64,
     config: &SignalConfig,
-) {
+) -> bool {
     profile.recent.iter_mut().filter(|play| play.track == track).for_each(|play| play.liked = liked);
     if !liked && profile.track(track).is_none() {
-        return;
+        return false;
     }
     let history = history_of(profile, track, ts_ms);
     let turned = liked && !history.liked;
@@ -79,15 +80,17 @@ pub(super) fn set_liked(
     if liked {
         remove_sorted(&mut profile.disliked, track);
     }
+    turned
 }
 
-/// Puts a track under the hard filter and takes a like back.
-pub(super) fn dislike(profile: &mut UserProfile, track: TrackIx) {
-    insert_sorted(&mut profile.disliked, track, MAX_DISLIKED);
+/// Puts a track under the hard filter and takes a like back. Says whether the track turned to disliked.
+pub(super) fn dislike(profile: &mut UserProfile, track: TrackIx) -> bool {
+    let turned = insert_sorted(&mut profile.disliked, track, MAX_DISLIKED);
     profile.recent.iter_mut().filter(|play| play.track == track).for_each(|play| play.liked = false);
     if let Ok(at) = profile.tracks.binary_search_by_key(&track, |h| h.track) {
         profile.tracks[at].liked = false;
     }
+    turned
 }
 
 /// Puts an artist under the hard filter.
@@ -120,7 +123,7 @@ fn history_of(profile: &mut UserProfile, track: TrackIx, ts_ms: i64) -> &mut Tra
                 list.remove(oldest);
                 at -= usize::from(oldest < at);
             }
-            list.insert(at, TrackHistory { track, plays: 0, last_ms: ts_ms, liked: false });
+            list.insert(at, TrackHistory { track, plays: 0, completes: 0, last_ms: ts_ms, liked: false });
             at
         }
     };
@@ -139,7 +142,8 @@ mod tests {
         let config = SignalConfig::default();
         advance(profile, ts_ms, &config);
         let play = Play { track: TrackIx(track), signal, played_fraction: 0.0, ts_ms, liked: false };
-        record_play(profile, play, &Verdict { signal, ..Verdict::UNKNOWN }, BY, hour, &config);
+        let verdict = Verdict { signal, completed: signal > 0.0, ..Verdict::UNKNOWN };
+        record_play(profile, play, &verdict, BY, hour, &config);
     }
 
     proptest! {
@@ -157,14 +161,14 @@ mod tests {
                 let exact: f64 = plays.iter().filter(|p| p.1 == hour).map(|p| 2f64.powf((p.2 - now) as f64 / 60.0)).sum();
                 prop_assert!((f64::from(profile.hours[hour]) - exact).abs() < 1e-3);
             }
-            let mut twin: HashMap<u32, (u32, i64)> = HashMap::new();
-            for (track, _, day, _) in &plays {
+            let mut twin: HashMap<u32, (u32, u32, i64)> = HashMap::new();
+            for (track, _, day, signal) in &plays {
                 let entry = twin.entry(*track).or_default();
-                *entry = (entry.0 + 1, entry.1.max(day * affinity::DAY_MS));
+                *entry = (entry.0 + 1, entry.1 + u32::from(*signal > 0), entry.2.max(day * affinity::DAY_MS));
             }
-            for (track, (count, last)) in twin {
+            for (track, expected) in twin {
                 let history = profile.track(TrackIx(track)).unwrap();
-                prop_assert_eq!((history.plays, history.last_ms), (count, last));
+                prop_assert_eq!((history.plays, history.completes, history.last_ms), expected);
             }
             let kept: Vec<u32> = plays.iter().filter(|p| p.3 >= 0).map(|p| p.0).collect();
             let recent: Vec<u32> = profile.recent.iter().map(|p| p.track.0).collect();
@@ -187,12 +191,11 @@ mod tests {
         let (mut profile, track) = (UserProfile::default(), TrackIx(3));
         set_liked(&mut profile, track, false, BY, 1, &config);
         assert!(profile.tracks.is_empty());
-        for _ in 0..3 {
-            set_liked(&mut profile, track, true, BY, 1, &config);
-        }
+        let turned = [true, true, true].map(|liked| set_liked(&mut profile, track, liked, BY, 1, &config));
+        assert_eq!(turned, [true, false, false]);
         assert!(profile.track(track).unwrap().liked);
         assert_eq!(profile.artists.get(ArtistIx(0)), LIKE_WEIGHT);
-        dislike(&mut profile, track);
+        assert_eq!([dislike(&mut profile, track), dislike(&mut profile, track)], [true, false]);
         assert!(!profile.track(track).unwrap().liked);
         assert_eq!(profile.disliked, [track]);
         set_liked(&mut profile, track, true, BY, 1, &config);

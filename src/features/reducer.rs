@@ -1,9 +1,11 @@
 //! What each type of event does to a session and a profile: the one transition function of serving and backfill.
 
 use super::facts::{Sound, duration_ms};
-use super::{Verdict, grade, profile, session};
+use super::{Verdict, grade, heard, profile, session};
 use crate::config::SignalConfig;
-use crate::domain::{Catalogue, Event, EventType, ItemVectors, Play, SessionState, TrackIx, UserId, UserProfile};
+use crate::domain::{
+    Catalogue, Event, EventType, Heard, ItemVectors, Play, SessionState, TrackIx, UserId, UserProfile,
+};
 
 /// Why an event cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +26,8 @@ pub enum ApplyError {
 pub struct EndedPlay {
     /// The play as it stands in the window.
     pub play: Play,
+    /// When it began, Unix ms; `None` where only its end was reported.
+    pub began_ms: Option<i64>,
     /// Its grading.
     pub verdict: Verdict,
 }
@@ -95,8 +99,10 @@ impl Reducer<'_> {
     ///
     /// * `play_start` makes the play current; a play that was still current ended unseen: censored at an unknown position.
     /// * `play_end`, `skip`, `stop` grade the current play, or count as start and end where none of that track sounds.
-    /// * `like`, `add_to_playlist`, `unlike` mark the plays and the history of the track.
-    /// * `dislike`, `block_artist` set hard filters.
+    /// * `pause`, `resume` of the current play stop and start the clock of what has sounded.
+    /// * `like`, `add_to_playlist`, `unlike` mark the plays and the history of the track; a track that turns to liked leans
+    ///   the session towards it and forgives its artist as a completed play does.
+    /// * `dislike`, `block_artist` set hard filters; a track that turns to disliked counts in the session as skipped early.
     /// * the others only show that the listener is there.
     ///
     /// # Errors
@@ -121,6 +127,13 @@ impl Reducer<'_> {
     }
 }
 
+impl<'a> Reducer<'a> {
+    /// The item vector of a track, where there is one.
+    fn vector(&self, track: TrackIx) -> Option<&'a [f32]> {
+        self.vectors.filter(|vectors| track.at() < vectors.len()).map(|vectors| vectors.row(track.at()))
+    }
+}
+
 impl Step<'_> {
     fn run(mut self) -> Applied {
         match self.event.kind {
@@ -128,55 +141,73 @@ impl Step<'_> {
             EventType::PlayEnd | EventType::Skip | EventType::Stop => self.end(),
             EventType::Like | EventType::AddToPlaylist => self.like(true),
             EventType::Unlike => self.like(false),
-            EventType::Dislike => {
-                session::mark_liked(self.session, self.track, false);
-                profile::dislike(self.profile, self.track);
-                Applied::default()
-            }
+            EventType::Dislike => self.dislike(),
             EventType::BlockArtist => {
                 profile::block_artist(self.profile, self.rules.catalogue.artist_of(self.track));
                 Applied::default()
             }
-            EventType::Pause | EventType::Resume | EventType::Seek | EventType::Impression | EventType::Search => {
-                Applied::default()
-            }
+            EventType::Pause => self.rests(heard::pause),
+            EventType::Resume => self.rests(heard::resume),
+            EventType::Seek | EventType::Impression | EventType::Search => Applied::default(),
         }
     }
 
     fn start(&mut self) -> Applied {
-        let displaced = self.session.current.take().map(|play| self.finish(play, Verdict::UNKNOWN));
+        let current = self.session.current.take();
+        let displaced = current.map(|play| self.finish(play, Some(play.ts_ms), Verdict::UNKNOWN));
         self.session.current = Some(self.new_play(self.track));
+        self.session.heard = heard::begin(self.event.ts_ms);
         Applied { ended: None, displaced }
     }
 
     fn end(&mut self) -> Applied {
         let current = self.session.current.take_if(|play| play.track == self.track);
-        let elapsed = current.and_then(|play| u32::try_from(self.event.ts_ms.saturating_sub(play.ts_ms)).ok());
+        let sounded = current.and_then(|_| heard::until(self.session.heard, self.event.ts_ms));
         let duration = duration_ms(self.rules.catalogue.track(self.track));
-        let verdict = grade(self.event, duration, elapsed, self.rules.config).unwrap_or(Verdict::UNKNOWN);
+        let verdict = grade(self.event, duration, sounded, self.rules.config).unwrap_or(Verdict::UNKNOWN);
         let play = current.unwrap_or_else(|| self.new_play(self.track));
-        Applied { ended: Some(self.finish(play, verdict)), displaced: None }
+        let ended = self.finish(play, current.map(|play| play.ts_ms), verdict);
+        Applied { ended: Some(ended), displaced: None }
+    }
+
+    /// Stops or starts the clock of the current play, if that is the track.
+    fn rests(&mut self, change: fn(&mut Heard, i64)) -> Applied {
+        if self.session.current.is_some_and(|play| play.track == self.track) {
+            change(&mut self.session.heard, self.event.ts_ms);
+        }
+        Applied::default()
     }
 
     /// Files an ended play in session and profile.
-    fn finish(&mut self, play: Play, verdict: Verdict) -> EndedPlay {
-        let Reducer { catalogue, vectors, config } = *self.rules;
+    fn finish(&mut self, play: Play, began_ms: Option<i64>, verdict: Verdict) -> EndedPlay {
+        let Reducer { catalogue, config, .. } = *self.rules;
         let play =
             Play { signal: verdict.signal, played_fraction: verdict.played_fraction, ts_ms: self.event.ts_ms, ..play };
         let (artist, genre) = (catalogue.artist_of(play.track), catalogue.genre_of(play.track));
-        let vector = vectors.filter(|v| play.track.at() < v.len()).map(|v| v.row(play.track.at()));
+        let vector = self.rules.vector(play.track);
         let sound = Sound::of(catalogue.track(play.track));
         session::record_play(self.session, play, &verdict, artist, &sound, vector, config);
         let hour = local_hour(self.event.local_hour, self.event.ts_ms);
         profile::record_play(self.profile, play, &verdict, (artist, genre), hour, config);
-        EndedPlay { play, verdict }
+        EndedPlay { play, began_ms, verdict }
     }
 
     fn like(&mut self, liked: bool) -> Applied {
         let Reducer { catalogue, config, .. } = *self.rules;
         let by = (catalogue.artist_of(self.track), catalogue.genre_of(self.track));
         session::mark_liked(self.session, self.track, liked);
-        profile::set_liked(self.profile, self.track, liked, by, self.event.ts_ms, config);
+        if profile::set_liked(self.profile, self.track, liked, by, self.event.ts_ms, config) {
+            session::embrace(self.session, by.0, self.rules.vector(self.track), config);
+        }
+        Applied::default()
+    }
+
+    fn dislike(&mut self) -> Applied {
+        session::mark_liked(self.session, self.track, false);
+        if profile::dislike(self.profile, self.track) {
+            let artist = self.rules.catalogue.artist_of(self.track);
+            session::reject(self.session, artist, self.rules.vector(self.track));
+        }
         Applied::default()
     }
 
@@ -252,6 +283,65 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_is_no_part_of_what_was_played() {
+        use EventType::{Pause, PlayStart, Resume, Seek, Skip, Stop};
+        // What happens to t1 after its start at 0 s, the last of it its end -> what was played, ms.
+        let table = [
+            (vec![(Pause, "t1", 3), (Skip, "t1", 60)], 3_000),
+            (vec![(Pause, "t1", 3), (Resume, "t1", 50), (Skip, "t1", 60)], 13_000),
+            (
+                vec![(Pause, "t1", 3), (Pause, "t1", 9), (Resume, "t1", 50), (Resume, "t1", 55), (Stop, "t1", 60)],
+                13_000,
+            ),
+            (vec![(Seek, "t1", 3), (Skip, "t1", 8)], 8_000),
+            (vec![(Pause, "t2", 3), (Skip, "t1", 60)], 60_000),
+            (vec![(Pause, "t1", 3), (PlayStart, "t1", 50), (Skip, "t1", 54)], 4_000),
+        ];
+        for (steps, played_ms) in table {
+            let mut world = World::new();
+            world.send(PlayStart, "t1", 0, None);
+            let applied = steps.iter().map(|(kind, track, second)| world.send(*kind, track, second * 1_000, None));
+            let verdict = applied.last().unwrap().ended.unwrap().verdict;
+            assert_eq!((verdict.played_ms, verdict.completed), (Some(played_ms), played_ms > 30_000), "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn an_ended_play_knows_when_it_began() {
+        let mut world = World::new();
+        world.send(EventType::PlayStart, "t1", 1_000, None);
+        assert_eq!(world.send(EventType::PlayStart, "t1", 2_000, None).displaced.unwrap().began_ms, Some(1_000));
+        assert_eq!(world.send(EventType::Stop, "t1", 3_000, None).ended.unwrap().began_ms, Some(2_000));
+        assert_eq!(world.send(EventType::Stop, "t1", 4_000, None).ended.unwrap().began_ms, None);
+    }
+
+    #[test]
+    fn a_like_leans_and_forgives_once_and_a_dislike_does_the_contrary() {
+        let mut world = World::new();
+        let penalty = |world: &World| session::penalty_of(&world.session, world.catalogue.artist_of(TrackIx(1)));
+        world.send(EventType::Skip, "t5", 1_000, Some(2_000));
+        assert_eq!(penalty(&world), 0.5, "t5 and t1 are by one artist");
+        for kind in [EventType::Like, EventType::Like, EventType::AddToPlaylist] {
+            world.send(kind, "t1", 2_000, None);
+            assert_eq!((penalty(&world), &world.session.liked_direction[..]), (0.25, world.vectors.row(1)));
+        }
+        let liked = world.session.clone();
+        world.send(EventType::Unlike, "t1", 3_000, None);
+        assert_eq!(
+            (penalty(&world), &world.session.liked_direction, &world.session.skipped_direction),
+            (0.25, &liked.liked_direction, &liked.skipped_direction),
+            "taking a like back is no verdict"
+        );
+        for _ in 0..2 {
+            world.send(EventType::Dislike, "t2", 4_000, None);
+            let skipped = world.vectors.row(5).iter().zip(world.vectors.row(2)).map(|(a, b)| a + b);
+            assert_eq!(world.session.skipped_direction, skipped.collect::<Vec<_>>());
+            assert_eq!(session::penalty_of(&world.session, world.catalogue.artist_of(TrackIx(2))), 0.5);
+        }
+        assert_eq!(world.session.plays, 1, "none of these is a play");
+    }
+
+    #[test]
     fn an_end_without_a_start_counts_as_both() {
         let mut world = World::new();
         world.send(EventType::PlayStart, "t1", 1_000, None);
@@ -295,6 +385,36 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever came before: a like never raises a penalty nor touches the skipped direction, a dislike never the liked
+        /// one, an unlike neither, and no step is longer than a whole vector.
+        #[test]
+        fn verdicts_about_tracks_are_bounded(
+            events in random_events(60), track in 0usize..12,
+            kind in prop::sample::select(vec![EventType::Like, EventType::AddToPlaylist, EventType::Unlike, EventType::Dislike]),
+        ) {
+            let mut world = World::new();
+            events.iter().for_each(|event| drop(world.apply(event)));
+            let before = world.session.clone();
+            world.send(kind, &format!("t{track}"), before.last_ms, None);
+            let after = &world.session;
+            let moved = |from: &[f32], to: &[f32]| {
+                let step = |at: usize| to[at] - from.get(at).copied().unwrap_or(0.0);
+                (0..to.len()).map(|at| step(at).powi(2)).sum::<f32>().sqrt()
+            };
+            let liked = moved(&before.liked_direction, &after.liked_direction);
+            let skipped = moved(&before.skipped_direction, &after.skipped_direction);
+            prop_assert!(liked < 1.001 && skipped < 1.001);
+            prop_assert!(skipped == 0.0 || kind == EventType::Dislike);
+            prop_assert!(liked == 0.0 || matches!(kind, EventType::Like | EventType::AddToPlaylist));
+            for artist in (0..4).map(crate::domain::ArtistIx) {
+                let (was, is) = (session::penalty_of(&before, artist), session::penalty_of(after, artist));
+                prop_assert!((0.0..=1.0).contains(&is));
+                prop_assert!(is <= was || kind == EventType::Dislike);
+                prop_assert!(is >= was || matches!(kind, EventType::Like | EventType::AddToPlaylist));
+            }
+            prop_assert_eq!((after.plays, after.completes, after.skips), (before.plays, before.completes, before.skips));
+        }
+
         #[test]
         fn every_list_is_bounded_and_every_number_finite(events in random_events(150)) {
             let mut world = World::new();

@@ -1,6 +1,7 @@
-//! How the end of a play changes the session at hand: window, counters, penalties, directions and sound.
+//! How the end of a play, a like or a dislike changes the session at hand: window, counters, penalties, directions and
+//! sound.
 
-use super::bounded::push_newest;
+use super::bounded::{push_distinct, push_newest};
 use super::facts::Sound;
 use super::{Verdict, moments};
 use crate::config::SignalConfig;
@@ -8,8 +9,10 @@ use crate::domain::{ArtistIx, Play, SESSION_WINDOW, SessionState, TrackIx};
 
 /// Artists with a penalty kept a session; the smallest penalty goes first.
 pub const MAX_PENALTIES: usize = 64;
-/// Tracks remembered as served to a session; the oldest go first.
-pub const MAX_SERVED: usize = 500;
+/// Distinct tracks remembered as played in a session; the oldest go first.
+pub const MAX_PLAYED: usize = 500;
+/// What a like or a dislike adds to its direction: as much as a finished play, or an early skip.
+const VERDICT_WEIGHT: f32 = 1.0;
 
 /// How far one early skip moves an artist's penalty towards 1.
 const PENALTY_STEP: f32 = 0.5;
@@ -51,19 +54,29 @@ pub(super) fn record_play(
         }
     }
     push_newest(&mut session.window, play, SESSION_WINDOW);
+    push_distinct(&mut session.played, play.track, MAX_PLAYED);
+}
+
+/// Takes in a track's turn to liked: a strong positive, which forgives its artist as a completed play does.
+pub(super) fn embrace(session: &mut SessionState, artist: ArtistIx, vector: Option<&[f32]>, config: &SignalConfig) {
+    forgive(session, artist, config.forgive);
+    if let Some(vector) = vector {
+        lean(session, vector, VERDICT_WEIGHT);
+    }
+}
+
+/// Takes in a track's turn to disliked: a strong negative, which penalises its artist as an early skip does.
+pub(super) fn reject(session: &mut SessionState, artist: ArtistIx, vector: Option<&[f32]>) {
+    penalise(session, artist);
+    if let Some(vector) = vector {
+        lean(session, vector, -VERDICT_WEIGHT);
+    }
 }
 
 /// Marks or unmarks every play of a track in the session as liked.
 pub(super) fn mark_liked(session: &mut SessionState, track: TrackIx, liked: bool) {
     let plays = session.window.iter_mut().chain(&mut session.current);
     plays.filter(|play| play.track == track).for_each(|play| play.liked = liked);
-}
-
-/// Remembers what was served, newest last.
-pub(super) fn record_served(session: &mut SessionState, tracks: &[TrackIx]) {
-    session.served.extend_from_slice(&tracks[tracks.len().saturating_sub(MAX_SERVED)..]);
-    let surplus = session.served.len().saturating_sub(MAX_SERVED);
-    session.served.drain(..surplus);
 }
 
 /// Moves the liked (signal > 0) or the skipped (signal < 0) direction towards a vector.
@@ -158,6 +171,11 @@ mod tests {
             }
             let tail: Vec<_> = plays.iter().map(|(t, s)| play(*t, *s)).skip(plays.len().saturating_sub(SESSION_WINDOW)).collect();
             prop_assert_eq!(&session.window, &tail);
+            let mut played: Vec<_> = session.played.iter().map(|track| track.0).collect();
+            prop_assert_eq!(played.last().copied(), plays.last().map(|play| play.0));
+            played.sort_unstable();
+            let distinct: std::collections::BTreeSet<_> = plays.iter().map(|play| play.0).collect();
+            prop_assert_eq!(played, distinct.into_iter().collect::<Vec<_>>());
             prop_assert_eq!(session.plays as usize, plays.len());
             let in_row = plays.iter().rev().take_while(|(_, s)| *s < 0.0).count();
             prop_assert_eq!(session.skips_in_row as usize, in_row);
@@ -179,14 +197,11 @@ mod tests {
     #[test]
     fn lists_are_bounded() {
         let mut session = SessionState::default();
-        record_served(&mut session, &(0..700).map(TrackIx).collect::<Vec<_>>());
-        record_served(&mut session, &[TrackIx(9)]);
-        assert_eq!((session.served.len(), session.served[0], session.served[499]), (500, TrackIx(201), TrackIx(9)));
-        for artist in 0..100 {
+        for artist in 0..700 {
             let config = SignalConfig { skip_decay: 1.0, ..SignalConfig::default() };
             record_play(
                 &mut session,
-                play(0, -1.0),
+                play(artist, -1.0),
                 &verdict(-1.0),
                 ArtistIx(artist),
                 &Sound::default(),
@@ -195,5 +210,7 @@ mod tests {
             );
         }
         assert_eq!(session.artist_penalty.len(), MAX_PENALTIES);
+        assert_eq!((session.played.len(), session.played[0], session.played[499]), (500, TrackIx(200), TrackIx(699)));
+        assert_eq!(session.window.len(), SESSION_WINDOW, "the window alone would have let 450 of them return");
     }
 }

@@ -65,13 +65,14 @@ pub fn is_terminal(kind: EventType) -> bool {
 /// | censored | up to `positive_ms`, or unknown | 0 |
 /// | censored | after `positive_ms` | `0.5 + 0.5 * fraction` |
 ///
-/// Time played is `played_ms`, else `position_ms`, else the whole track where it finished, else `elapsed_ms` (since the
-/// play began) for a skip or stop. Time-outs and closed apps are reported late, so elapsed time says nothing about them.
+/// Time played is `played_ms`, else `position_ms`, else the whole track where it finished, else `sounded_ms` (since the
+/// play began, without pauses) for a skip or stop. Time-outs and closed apps are reported late, so that says nothing of
+/// them.
 /// Length is the event's, else `duration_ms` (the catalogue's), else [`ASSUMED_DURATION_MS`].
 pub fn grade(
     event: &Event,
     duration_ms: Option<u32>,
-    elapsed_ms: Option<u32>,
+    sounded_ms: Option<u32>,
     config: &SignalConfig,
 ) -> Option<Verdict> {
     let known_duration = event.duration_ms.filter(|d| *d > 0).or(duration_ms.filter(|d| *d > 0));
@@ -80,9 +81,9 @@ pub fn grade(
     let duration = known_duration.unwrap_or(ASSUMED_DURATION_MS);
     let played_ms = reported.or_else(|| match ending {
         Ending::Finished => known_duration,
-        Ending::Skipped => elapsed_ms.map(|e| e.min(duration)),
+        Ending::Skipped => sounded_ms.map(|s| s.min(duration)),
         Ending::Censored if event.kind == EventType::Stop && event.reason_end.is_none() => {
-            elapsed_ms.map(|e| e.min(duration))
+            sounded_ms.map(|s| s.min(duration))
         }
         Ending::Censored => None,
     });

@@ -1,39 +1,46 @@
 //! Live state: sessions and profiles in memory, read without a lock, written in order per listener.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::{Applied, ApplyError, Reducer, session};
+use super::owners::Owners;
+use super::turns::Turns;
+use super::{Applied, ApplyError, Reducer, bytes, lifetime};
 use crate::config::{SignalConfig, StateConfig};
 use crate::domain::{Catalogue, Event, EventId, ItemVectors, SessionId, SessionState, TrackIx, UserId, UserProfile};
 
-/// Writers' locks. One listener always falls on the same one, so a listener's events are applied one after another even
-/// when the cache drops and re-makes an entry.
-const STRIPES: usize = 1_024;
+/// How many times `session_idle_min` a session that nobody reads or writes stays in memory, by the clock. That is
+/// housekeeping: whether it is over, event time decides.
+const KEPT_IDLE_TIMES: u32 = 48;
 
-/// A session and whose it is; the owner never changes.
-struct SessionEntry {
+/// A snapshot of a session and whose it is; the owner of an id stays the same while it is held.
+#[derive(Clone)]
+struct Held {
     owner: UserId,
-    state: ArcSwap<SessionState>,
+    state: Arc<SessionState>,
 }
 
 /// Sessions and profiles of the listeners this node serves.
 ///
-/// Reads (`session`, `profile`) take no lock and return a snapshot that never changes. Writes take one lock, chosen by
-/// listener, publish whole snapshots, and are visible to the next read. Beyond the configured sizes the least recently
-/// used entry goes; a session untouched for the configured time is over.
+/// Reads (`session`, `profile`) take no lock and return a snapshot that never changes. Writes take two locks, by listener
+/// and then by session, publish whole snapshots, and are visible to the next read. Beyond the configured bytes the least
+/// recently used entry goes. A session without an event for `state.session_idle_min` of event time is over, so that a replay
+/// of the events ends in the same state.
 pub struct StateStore {
-    sessions: Cache<SessionId, Arc<SessionEntry>>,
-    profiles: Cache<UserId, Arc<ArcSwap<UserProfile>>>,
-    seen: Cache<EventId, ()>,
-    stripes: Vec<Mutex<()>>,
-    hasher: RandomState,
+    sessions: Cache<SessionId, Held>,
+    profiles: Cache<UserId, Arc<UserProfile>>,
+    owners: Arc<Owners>,
+    seen: Cache<u128, ()>,
+    seen_hashers: [RandomState; 2],
+    listeners_turns: Turns,
+    sessions_turns: Turns,
     signals: SignalConfig,
+    idle_ms: i64,
     no_session: Arc<SessionState>,
     no_profile: Arc<UserProfile>,
 }
@@ -42,18 +49,34 @@ impl StateStore {
     /// An empty store.
     pub fn new(state: &StateConfig, signals: &SignalConfig) -> Self {
         let idle = Duration::from_secs(state.session_idle_min.saturating_mul(60));
+        let owners = Arc::new(Owners::default());
+        let index = Arc::clone(&owners);
+        let dropped = move |id: Arc<SessionId>, held: Held, cause| {
+            if cause != RemovalCause::Replaced {
+                index.remove(&held.owner, &id);
+            }
+        };
         Self {
             // LRU, not moka's default: TinyLFU may turn a new entry away at once when the cache is full.
             sessions: Cache::builder()
-                .max_capacity(state.max_sessions)
-                .time_to_idle(idle)
+                .max_capacity(state.sessions_mib.saturating_mul(1 << 20))
+                .weigher(|id, held: &Held| bytes::weight(bytes::of_session(id, &held.owner, &held.state)))
+                .time_to_idle(idle.saturating_mul(KEPT_IDLE_TIMES))
+                .eviction_policy(EvictionPolicy::lru())
+                .eviction_listener(dropped)
+                .build(),
+            profiles: Cache::builder()
+                .max_capacity(state.profiles_mib.saturating_mul(1 << 20))
+                .weigher(|id, profile: &Arc<UserProfile>| bytes::weight(bytes::of_profile(id, profile)))
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
-            profiles: Cache::builder().max_capacity(state.max_profiles).eviction_policy(EvictionPolicy::lru()).build(),
+            owners,
             seen: Cache::builder().max_capacity(state.duplicate_window).eviction_policy(EvictionPolicy::lru()).build(),
-            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
-            hasher: RandomState::new(),
+            seen_hashers: [RandomState::new(), RandomState::new()],
+            listeners_turns: Turns::new(),
+            sessions_turns: Turns::new(),
             signals: signals.clone(),
+            idle_ms: i64::try_from(idle.as_millis()).unwrap_or(i64::MAX),
             no_session: Arc::default(),
             no_profile: Arc::default(),
         }
@@ -64,23 +87,23 @@ impl StateStore {
         &self.signals
     }
 
-    /// A snapshot of a session; the empty session where there is none. No lock, no copy.
-    pub fn session(&self, id: &SessionId) -> Arc<SessionState> {
-        self.sessions.get(id).map_or_else(|| Arc::clone(&self.no_session), |entry| entry.state.load_full())
+    /// A snapshot of a session as it stands at `now_ms`; the empty session where there is none or it is over. No lock; a
+    /// copy only of the answers that outlive a session.
+    pub fn session(&self, id: &SessionId, now_ms: i64) -> Arc<SessionState> {
+        self.sessions.get(id).map_or_else(|| Arc::clone(&self.no_session), |held| self.at(held, now_ms))
     }
 
-    /// A snapshot of a listener's session; the empty session where there is none, `None` where it is another listener's.
-    /// No lock, no copy.
-    pub fn session_of(&self, id: &SessionId, user: &UserId) -> Option<Arc<SessionState>> {
+    /// As [`StateStore::session`], for one listener: `None` where the session is another listener's.
+    pub fn session_of(&self, id: &SessionId, user: &UserId, now_ms: i64) -> Option<Arc<SessionState>> {
         match self.sessions.get(id) {
             None => Some(Arc::clone(&self.no_session)),
-            Some(entry) => (entry.owner == *user).then(|| entry.state.load_full()),
+            Some(held) => (held.owner == *user).then(|| self.at(held, now_ms)),
         }
     }
 
     /// A snapshot of a profile; the empty profile where there is none. No lock, no copy.
     pub fn profile(&self, id: &UserId) -> Arc<UserProfile> {
-        self.profiles.get(id).map_or_else(|| Arc::clone(&self.no_profile), |entry| entry.load_full())
+        self.profiles.get(id).unwrap_or_else(|| Arc::clone(&self.no_profile))
     }
 
     /// Checks what can be wrong with an event, changing nothing.
@@ -88,62 +111,70 @@ impl StateStore {
     /// # Errors
     /// As [`Reducer::check`].
     pub fn check(&self, event: &Event, catalogue: &Catalogue) -> Result<(), ApplyError> {
-        let entry = self.sessions.get(&event.session_id);
-        let owner = entry.as_deref().map(|entry| &entry.owner);
+        let held = self.sessions.get(&event.session_id);
+        let owner = held.as_ref().map(|held| &held.owner);
         Reducer { catalogue, vectors: None, config: &self.signals }.check(owner, event).map(|_| ())
     }
 
-    /// Applies an event; the next read sees it. Copies session and profile once (tens of KB at most).
+    /// Applies an event; the next read sees it. An event of a session that is over begins the session anew. Copies session
+    /// and profile once (tens of KB at most).
     ///
     /// # Errors
     /// As [`Reducer::apply`]; nothing has changed then.
     pub fn apply(&self, event: &Event, catalogue: &Catalogue, vectors: &ItemVectors) -> Result<Applied, ApplyError> {
-        let _turn = self.turn_of(&event.user_id);
-        self.check(event, catalogue)?;
-        let entry = self.open(&event.session_id, &event.user_id).ok_or(ApplyError::OtherListener)?;
-        let profile = self.profiles.get_with_by_ref(&event.user_id, Arc::default);
-        let mut next_session = SessionState::clone(&entry.state.load());
-        let mut next_profile = UserProfile::clone(&profile.load());
+        let _turns = self.turns(&event.user_id, &event.session_id);
+        let held = self.sessions.get(&event.session_id);
         let rules = Reducer { catalogue, vectors: Some(vectors), config: &self.signals };
-        let applied = rules.apply(&mut next_session, &mut next_profile, event)?;
-        profile.store(Arc::new(next_profile));
-        entry.state.store(Arc::new(next_session));
+        rules.check(held.as_ref().map(|held| &held.owner), event)?;
+        let mut session = held.map_or_else(SessionState::default, |held| self.begun(&held.state, event.ts_ms));
+        let mut profile = UserProfile::clone(&self.profile(&event.user_id));
+        let applied = rules.apply(&mut session, &mut profile, event)?;
+        self.profiles.insert(event.user_id.clone(), Arc::new(profile));
+        self.publish(&event.session_id, &event.user_id, session);
         Ok(applied)
     }
 
-    /// Remembers what was served to a listener's session, newest last, at most [`session::MAX_SERVED`] tracks. A session
-    /// of another listener stays as it is.
-    pub fn record_served(&self, id: &SessionId, user: &UserId, tracks: &[TrackIx]) {
-        let _turn = self.turn_of(user);
-        if let Some(entry) = self.open(id, user) {
-            let mut next = SessionState::clone(&entry.state.load());
-            session::record_served(&mut next, tracks);
-            entry.state.store(Arc::new(next));
+    /// Remembers what was served to a listener's session at `now_ms`, newest last, at most [`lifetime::MAX_SERVED`] tracks.
+    /// A session of another listener stays as it is.
+    pub fn record_served(&self, id: &SessionId, user: &UserId, tracks: &[TrackIx], now_ms: i64) {
+        let _turns = self.turns(user, id);
+        let held = self.sessions.get(id);
+        if held.as_ref().is_none_or(|held| held.owner == *user) {
+            let mut session = held.map_or_else(SessionState::default, |held| SessionState::clone(&held.state));
+            lifetime::record_served(&mut session, tracks, now_ms, self.idle_ms);
+            self.publish(id, user, session);
         }
     }
 
-    /// Forgets a listener: profile and live sessions. Returns the number of sessions removed. Goes over all live sessions,
-    /// `O(sessions)`; later events begin anew.
+    /// Forgets a listener: profile and sessions. Returns the number of sessions removed. `O(own sessions)`; later events
+    /// begin anew.
     pub fn erase(&self, user: &UserId) -> usize {
-        let _turn = self.turn_of(user);
+        let _turn = self.listeners_turns.of(user);
         self.profiles.invalidate(user);
-        let theirs: Vec<_> = self.sessions.iter().filter(|(_, entry)| entry.owner == *user).map(|(id, _)| id).collect();
-        theirs.iter().for_each(|id| self.sessions.invalidate(&**id));
-        theirs.len()
+        let mut removed = 0;
+        for id in self.owners.of(user) {
+            let _turn = self.sessions_turns.of(&id);
+            if self.sessions.get(&id).is_none_or(|held| held.owner == *user) {
+                removed += usize::from(self.sessions.contains_key(&id));
+                self.sessions.invalidate(&id);
+            }
+            self.owners.remove(user, &id);
+        }
+        removed
     }
 
-    /// Whether an event id has not been seen within the duplicate window; remembers it. Of several callers at once
-    /// exactly one is told `true`.
-    pub fn first_time(&self, id: &EventId) -> bool {
-        self.seen.entry_by_ref(id).or_insert(()).is_fresh()
+    /// Whether a listener's event id has not been seen within the duplicate window; remembers it. Of several callers at
+    /// once exactly one is told `true`. Ids of different listeners never meet.
+    pub fn first_time(&self, user: &UserId, id: &EventId) -> bool {
+        self.seen.entry(self.fingerprint(user, id)).or_insert(()).is_fresh()
     }
 
     /// Takes an id out of the duplicate window: the event was not recorded after all and may be sent again.
-    pub fn forget(&self, id: &EventId) {
-        self.seen.invalidate(id);
+    pub fn forget(&self, user: &UserId, id: &EventId) {
+        self.seen.invalidate(&self.fingerprint(user, id));
     }
 
-    /// Live sessions. Does the cache's housekeeping: for gauges, not for requests.
+    /// Sessions held. Does the cache's housekeeping: for gauges, not for requests.
     pub fn session_count(&self) -> u64 {
         self.sessions.run_pending_tasks();
         self.sessions.entry_count()
@@ -155,136 +186,43 @@ impl StateStore {
         self.profiles.entry_count()
     }
 
-    /// The listener's turn to write. Never taken while another turn is held.
-    fn turn_of(&self, user: &UserId) -> MutexGuard<'_, ()> {
-        let stripe = self.hasher.hash_one(user) as usize % STRIPES;
-        // The lock guards no data of its own, and snapshots are published whole: a panicked writer leaves nothing torn.
-        self.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner)
+    /// The turns to write a listener's session, always taken in this order. Neither is ever taken while an entry of the
+    /// index is held.
+    fn turns(&self, user: &UserId, session: &SessionId) -> (MutexGuard<'_, ()>, MutexGuard<'_, ()>) {
+        (self.listeners_turns.of(user), self.sessions_turns.of(session))
     }
 
-    /// The listener's session, made if there is none; `None` if it is another listener's.
-    fn open(&self, id: &SessionId, user: &UserId) -> Option<Arc<SessionEntry>> {
-        let make = || Arc::new(SessionEntry { owner: user.clone(), state: ArcSwap::default() });
-        Some(self.sessions.get_with_by_ref(id, make)).filter(|entry| entry.owner == *user)
+    /// What a session shows at a moment.
+    fn at(&self, held: Held, now_ms: i64) -> Arc<SessionState> {
+        match lifetime::remains(&held.state, now_ms, self.idle_ms) {
+            None => held.state,
+            Some(rest) if rest.served.is_empty() => Arc::clone(&self.no_session),
+            Some(rest) => Arc::new(rest),
+        }
+    }
+
+    /// A copy of a session for an event to change, begun anew where it is over.
+    fn begun(&self, session: &SessionState, ts_ms: i64) -> SessionState {
+        lifetime::remains(session, ts_ms, self.idle_ms).unwrap_or_else(|| session.clone())
+    }
+
+    /// Makes a snapshot the one that is read. The caller holds both turns. The index is written after the cache, whose
+    /// removals up to here have by then all been told to the index, and is corrected if the entry went in between.
+    fn publish(&self, id: &SessionId, user: &UserId, session: SessionState) {
+        self.sessions.insert(id.clone(), Held { owner: user.clone(), state: Arc::new(session) });
+        self.owners.add(user, id);
+        if !self.sessions.contains_key(id) {
+            self.owners.remove(user, id);
+        }
+    }
+
+    /// 128 bits under keys of this process: of fixed size, and nothing in it tells whose event it was.
+    fn fingerprint(&self, user: &UserId, id: &EventId) -> u128 {
+        let [high, low] = self.seen_hashers.each_ref().map(|hasher| u128::from(hasher.hash_one((user, id))));
+        high << 64 | low
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::EventType;
-    use crate::features::testing::{catalogue, event, random_events, vectors};
-    use proptest::prelude::*;
-
-    fn store(state: StateConfig) -> StateStore {
-        StateStore::new(&state, &SignalConfig::default())
-    }
-
-    fn session(id: &str) -> SessionId {
-        SessionId::new(id).unwrap()
-    }
-
-    fn user(id: &str) -> UserId {
-        UserId::new(id).unwrap()
-    }
-
-    #[test]
-    fn the_next_read_sees_an_event_and_old_snapshots_stand() {
-        let (store, catalogue, vectors) = (store(StateConfig::default()), catalogue(), vectors(12));
-        let before = store.session(&session("s"));
-        store.apply(&event("e", "u", "s", EventType::PlayEnd, Some("t1"), 1_000), &catalogue, &vectors).unwrap();
-        assert_eq!((before.plays, store.session(&session("s")).plays, store.profile(&user("u")).plays), (0, 1, 1));
-        assert_eq!((store.session_count(), store.profile_count()), (1, 1));
-    }
-
-    #[test]
-    fn a_session_belongs_to_its_first_listener() {
-        let (store, catalogue, vectors) = (store(StateConfig::default()), catalogue(), vectors(12));
-        store.record_served(&session("s"), &user("u"), &[TrackIx(1)]);
-        store.record_served(&session("s"), &user("thief"), &[TrackIx(2)]);
-        assert_eq!(store.session(&session("s")).served, [TrackIx(1)]);
-        let theirs = event("e", "thief", "s", EventType::Stop, Some("t1"), 1_000);
-        assert_eq!(store.apply(&theirs, &catalogue, &vectors), Err(ApplyError::OtherListener));
-        assert_eq!(store.check(&theirs, &catalogue), Err(ApplyError::OtherListener));
-        assert_eq!(store.profile_count(), 0, "a refused event makes no profile");
-    }
-
-    #[test]
-    fn erasure_takes_the_profile_and_every_session_of_the_listener() {
-        let (store, catalogue, vectors) = (store(StateConfig::default()), catalogue(), vectors(12));
-        for (who, which) in [("u", "s1"), ("u", "s2"), ("v", "s3")] {
-            store.apply(&event("e", who, which, EventType::Stop, Some("t1"), 1_000), &catalogue, &vectors).unwrap();
-        }
-        assert_eq!(store.erase(&user("u")), 2);
-        assert_eq!(*store.profile(&user("u")), UserProfile::default());
-        assert_eq!(*store.session(&session("s1")), SessionState::default());
-        assert_eq!((store.session(&session("s3")).plays, store.session_count(), store.profile_count()), (1, 1, 1));
-    }
-
-    #[test]
-    fn sizes_are_bounded_and_the_newest_is_kept() {
-        let bounds = StateConfig { max_sessions: 4, max_profiles: 3, duplicate_window: 2, ..StateConfig::default() };
-        let (store, catalogue, vectors) = (store(bounds), catalogue(), vectors(12));
-        for n in 0..20 {
-            let (who, which) = (format!("u{n}"), format!("s{n}"));
-            store.apply(&event("e", &who, &which, EventType::Stop, Some("t1"), 1_000), &catalogue, &vectors).unwrap();
-            assert!(store.first_time(&EventId::new(&which).unwrap()));
-            store.seen.run_pending_tasks();
-            assert!(store.session_count() <= 4 && store.profile_count() <= 3 && store.seen.entry_count() <= 2);
-            assert_eq!(store.session(&session(&which)).plays, 1, "the session just used is held");
-        }
-    }
-
-    #[test]
-    fn one_of_many_is_first() {
-        let store = store(StateConfig::default());
-        let id = EventId::new("e").unwrap();
-        let firsts: usize = std::thread::scope(|scope| {
-            let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| usize::from(store.first_time(&id)))).collect();
-            asked.into_iter().map(|thread| thread.join().unwrap()).sum()
-        });
-        assert_eq!(firsts, 1);
-        store.forget(&id);
-        assert!(store.first_time(&id));
-    }
-
-    #[test]
-    fn no_event_is_lost_between_threads() {
-        let (store, catalogue, vectors) = (store(StateConfig::default()), catalogue(), vectors(12));
-        std::thread::scope(|scope| {
-            for thread in 0..4 {
-                let (store, catalogue, vectors) = (&store, &catalogue, &vectors);
-                scope.spawn(move || {
-                    for n in 0..100 {
-                        let which = format!("s{}", thread % 2);
-                        let stop = event("e", "u", &which, EventType::Stop, Some("t1"), 1_000 + n);
-                        store.apply(&stop, catalogue, vectors).unwrap();
-                        store.record_served(&session(&which), &user("u"), &[TrackIx(1)]);
-                    }
-                });
-            }
-        });
-        assert_eq!(store.profile(&user("u")).plays, 400);
-        for which in ["s0", "s1"] {
-            let state = store.session(&session(which));
-            assert_eq!((state.plays, state.served.len()), (200, 200));
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-        #[test]
-        fn equals_the_plain_reducer(events in random_events(60)) {
-            let (store, catalogue, vectors) = (store(StateConfig::default()), catalogue(), vectors(12));
-            let config = SignalConfig::default();
-            let rules = Reducer { catalogue: &catalogue, vectors: Some(&vectors), config: &config };
-            let (mut plain_session, mut plain_profile) = (SessionState::default(), UserProfile::default());
-            for event in &events {
-                let applied = store.apply(event, &catalogue, &vectors);
-                prop_assert_eq!(applied, rules.apply(&mut plain_session, &mut plain_profile, event));
-                prop_assert_eq!(&*store.session(&session("s")), &plain_session);
-                prop_assert_eq!(&*store.profile(&user("u")), &plain_profile);
-            }
-        }
-    }
-}
+#[path = "state_tests.rs"]
+mod tests;

@@ -22,7 +22,7 @@ pub use extract::REQUEST_TIMEOUT;
 pub use openapi::document;
 pub use problem::{ApiError, FieldError, PROBLEM_JSON, Problem};
 pub use router::{Audience, Endpoint, app, endpoints};
-pub use server::{Bound, Stopper, bind};
+pub use server::{Bound, Signals, Stopper, bind};
 pub use service::{IngestError, Reply, Service, Traced};
 pub use state::HttpState;
 

@@ -166,6 +166,7 @@ impl From<Refused> for ApiError {
         match refused {
             Refused::Overloaded { retry_after_ms } => Self::Overloaded { retry_after_ms },
             Refused::Closed => Self::ShuttingDown,
+            Refused::Lost => Self::Internal,
         }
     }
 }

@@ -65,12 +65,12 @@ pub fn endpoints() -> Vec<Endpoint> {
         GET "/v1/sessions/{id}" => listeners::session;
         DELETE "/v1/users/{id}" => listeners::erase;
         GET "/v1/tracks/{id}" => tracks::track;
+        PUT "/v1/tracks/{id}" => tracks::restore;
         DELETE "/v1/tracks/{id}" => tracks::take_down;
         GET "/v1/tracks/{id}/similar" => tracks::similar;
         GET "/v1/top" => tracks::top;
         GET "/admin/knobs" => admin::knobs;
         PUT "/admin/knobs" => admin::set_knobs;
-        POST "/admin/tracks/{id}/restore" => admin::restore;
         GET "/healthz" => ops::healthz;
         GET "/readyz" => ops::readyz;
         GET "/metrics" => ops::metrics;

@@ -38,19 +38,26 @@ impl Stopper {
     }
 }
 
-/// Binds `config.server.listen`, and `admin` for operators: if given, admin routes are only there.
+/// Binds `server.listen`, and `server.admin_listen` for operators: if given, admin routes are only there.
 ///
 /// # Errors
 /// If an address cannot be bound; the text names it.
-pub fn bind(service: Arc<dyn Service>, admin: Option<SocketAddr>) -> io::Result<Bound> {
-    let clients = listener(service.config().server.listen)?;
-    let operators = admin.map(listener).transpose()?;
+pub fn bind(service: Arc<dyn Service>) -> io::Result<Bound> {
+    let config = &service.config().server;
+    let clients = listener("server.listen", config.listen)?;
+    let operators = config.admin_listen.map(|admin| listener("server.admin_listen", admin)).transpose()?;
     Ok(Bound { service, clients, operators, drain: Arc::default(), stop: Arc::default() })
 }
 
-fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+/// Whom the first listener serves: admin routes are never open to a network by accident.
+fn audience(clients: &TcpListener, has_operators: bool) -> Audience {
+    let private = clients.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    if has_operators || !private { Audience::Clients } else { Audience::Everyone }
+}
+
+fn listener(key: &str, address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address)
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+        .map_err(|error| io::Error::new(error.kind(), format!("{key}: cannot listen on {address}: {error}")))
 }
 
 impl Bound {
@@ -81,14 +88,14 @@ impl Bound {
     ///
     /// # Errors
     /// If a listener fails.
-    pub async fn run(self) -> io::Result<()> {
+    pub async fn run(self, signals: Signals) -> io::Result<()> {
         let Self { service, clients, operators, drain, stop } = self;
         let half_drain = Duration::from_secs(service.config().server.drain_s) / 2;
         let (closing, closed) = watch::channel(false);
         let conductor = actix_web::rt::spawn({
             let drain = Arc::clone(&drain);
             async move {
-                asked_to_stop(&stop).await;
+                asked_to_stop(&stop, signals).await;
                 tracing::info!("shutting down: /readyz says so, requests at work are finished");
                 drain.begin();
                 drain.until_told(half_drain).await;
@@ -97,7 +104,7 @@ impl Bound {
             }
         });
         let workers = service.config().server.workers;
-        let audience = if operators.is_some() { Audience::Clients } else { Audience::Everyone };
+        let audience = audience(&clients, operators.is_some());
         let clients = serve(&service, &drain, clients, audience, workers, until_closed(closed.clone()))?;
         let operators = operators
             .map(|listener| serve(&service, &drain, listener, Audience::Operators, 1, until_closed(closed)))
@@ -138,34 +145,57 @@ async fn until_closed(mut closed: watch::Receiver<bool>) {
     let _ = closed.wait_for(|closed| *closed).await;
 }
 
-async fn asked_to_stop(stop: &Notify) {
+async fn asked_to_stop(stop: &Notify, signals: Signals) {
     tokio::select! {
         () = stop.notified() => {}
-        () = signalled() => {}
+        () = signals.received() => {}
     }
 }
 
-#[cfg(unix)]
-async fn signalled() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, from the moment this value is made: one that comes while the engine still starts is not lost.
+#[derive(Debug)]
+pub struct Signals {
+    #[cfg(unix)]
+    streams: io::Result<[tokio::signal::unix::Signal; 2]>,
+}
+
+impl Signals {
+    /// Begins to listen. Must be called on an actix runtime.
+    #[cfg(unix)]
+    pub fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let open = || Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]);
+        Self { streams: open() }
+    }
+
+    /// Begins to listen. Must be called on an actix runtime.
+    #[cfg(not(unix))]
+    pub fn listen() -> Self {
+        Self {}
+    }
+
+    #[cfg(unix)]
+    async fn received(self) {
+        match self.streams {
+            Ok([mut terminate, mut interrupt]) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
             }
+            Err(error) => deaf(&error).await,
         }
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::error!(%error, "signals cannot be received: only killing ends this process");
-            std::future::pending::<()>().await;
+    }
+
+    #[cfg(not(unix))]
+    async fn received(self) {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            deaf(&error).await;
         }
     }
 }
 
-#[cfg(not(unix))]
-async fn signalled() {
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        tracing::error!(%error, "signals cannot be received: only killing ends this process");
-        std::future::pending::<()>().await;
-    }
+async fn deaf(error: &io::Error) {
+    tracing::error!(%error, "signals cannot be received: only killing ends this process");
+    std::future::pending::<()>().await;
 }

@@ -19,6 +19,8 @@ pub struct Traced {
     pub bundle: String,
     /// The question as validated.
     pub request: Arc<Request>,
+    /// The weights in force.
+    pub knobs: Knobs,
     /// The answer.
     pub answer: Answer,
 }
@@ -97,6 +99,9 @@ pub trait Service: Send + Sync + 'static {
 
     /// All metrics in Prometheus' text format.
     fn metrics_text(&self) -> String;
+
+    /// Takes note of events that could not even be read.
+    fn observe_malformed(&self, events: u64);
 
     /// Takes note of one answered HTTP request. `route` is the pattern (`/v1/tracks/{id}`) or `unmatched`, never a path.
     fn observe_http(&self, route: &str, status: u16, seconds: f64);

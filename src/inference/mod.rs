@@ -12,6 +12,7 @@ mod runtime;
 mod session;
 mod signature;
 mod user_tower;
+mod weights;
 
 pub use item_tower::OrtItemTower;
 pub use ranker::OrtRanker;

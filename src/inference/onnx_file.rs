@@ -1,5 +1,5 @@
-//! A walk through an ONNX file's protobuf, for the one thing that must be known before ONNX Runtime sees it: whether a
-//! tensor's data lies in another file, which nothing has verified.
+//! A walk through an ONNX file's protobuf, for what must be known before ONNX Runtime sees it: whether a tensor's data
+//! lies in another file, which nothing has verified, and which weights its lanes can share.
 
 /// Deepest nesting of graphs that is followed; real models need 3.
 const MAX_DEPTH: u32 = 64;
@@ -60,6 +60,90 @@ fn walk(mut bytes: &[u8], message: Message, depth: u32) -> Result<(), String> {
     Ok(())
 }
 
+/// A constant of the main graph in single precision.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Weight {
+    /// Unique in the graph.
+    pub(super) name: String,
+    /// Sizes.
+    pub(super) dims: Vec<i64>,
+    /// Row-major.
+    pub(super) values: Vec<f32>,
+}
+
+/// Element type of [`Weight`] in ONNX.
+const FLOAT: u64 = 1;
+
+/// The single-precision weights of the main graph whose numbers lie in the file as raw bytes, which is how PyTorch
+/// writes them. Anything else is passed over: a weight that is not found is loaded by each session for itself.
+///
+/// # Errors
+/// Bytes that are not protobuf.
+pub(super) fn weights(model: &[u8]) -> Result<Vec<Weight>, String> {
+    let mut found = Vec::new();
+    for (_, graph) in fields(model).filter_map(Result::ok).filter(|(field, _)| *field == 7) {
+        for field in fields(graph) {
+            let (number, tensor) = field?;
+            if number == 5 {
+                found.extend(weight(tensor)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn weight(tensor: &[u8]) -> Result<Option<Weight>, String> {
+    let (mut kind, mut name, mut dims, mut raw) = (0, "", Vec::new(), None);
+    for field in fields(tensor) {
+        let (number, payload) = field?;
+        match number {
+            1 => read_dims(payload, &mut dims)?,
+            2 => kind = varint(payload)?.0,
+            8 => name = std::str::from_utf8(payload).unwrap_or_default(),
+            9 => raw = Some(payload),
+            _ => {}
+        }
+    }
+    let (values, rest) = raw.unwrap_or_default().as_chunks::<4>();
+    let wanted = dims.iter().try_fold(1i64, |all, dim| all.checked_mul(*dim));
+    let whole = rest.is_empty() && wanted == i64::try_from(values.len()).ok();
+    if kind != FLOAT || name.is_empty() || raw.is_none() || !whole {
+        return Ok(None);
+    }
+    let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    Ok(Some(Weight { name: name.to_owned(), dims, values }))
+}
+
+/// Sizes, one a field or packed into one.
+fn read_dims(mut payload: &[u8], dims: &mut Vec<i64>) -> Result<(), String> {
+    while !payload.is_empty() {
+        let (dim, rest) = varint(payload)?;
+        dims.push(i64::try_from(dim).unwrap_or(i64::MAX));
+        payload = rest;
+    }
+    Ok(())
+}
+
+/// The fields of a message: number and payload.
+fn fields(mut bytes: &[u8]) -> impl Iterator<Item = Result<(u64, &[u8]), String>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let field = varint(bytes).and_then(|(tag, rest)| Ok((tag, split(rest, tag & 7)?)));
+        match field {
+            Ok((tag, (payload, rest))) => {
+                bytes = rest;
+                Some(Ok((tag >> 3, payload)))
+            }
+            Err(fault) => {
+                bytes = &[];
+                Some(Err(fault))
+            }
+        }
+    })
+}
+
 /// A field's payload and what follows it.
 fn split(bytes: &[u8], wire: u64) -> Result<(&[u8], &[u8]), String> {
     let (start, len) = match wire {
@@ -96,7 +180,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn field(number: u8, payload: &[u8]) -> Vec<u8> {
-        [&[number << 3 | 2, payload.len() as u8], payload].concat()
+        let (low, high) = (payload.len() as u8 & 0x7f | 0x80, (payload.len() >> 7) as u8);
+        [&[number << 3 | 2, low, high], payload].concat()
     }
 
     #[test]
@@ -119,6 +204,26 @@ mod tests {
         #[test]
         fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = refuse_external_data(&bytes);
+            let _ = weights(&bytes);
         }
+
+        #[test]
+        fn reads_back_a_weight(values in proptest::collection::vec(any::<f32>(), 1..12), packed in any::<bool>()) {
+            let dims = if packed { field(1, &[1, values.len() as u8]) } else { vec![8, 1, 8, values.len() as u8] };
+            let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            let tensor = [dims, vec![2 << 3, 1], field(8, b"w"), field(9, &raw)].concat();
+            let other = [field(1, &[99]), vec![2 << 3, 1], field(8, b"short"), field(9, &raw)].concat();
+            let found = weights(&field(7, &[field(5, &tensor), field(5, &other)].concat())).unwrap();
+            prop_assert_eq!(found.len(), 1);
+            prop_assert_eq!(&found[0].dims, &[1, values.len() as i64]);
+            prop_assert!(found[0].values.iter().zip(&values).all(|(a, b)| a.to_bits() == b.to_bits()));
+        }
+    }
+
+    #[test]
+    fn finds_what_pytorch_wrote() {
+        let found = weights(include_bytes!("../../models/demo/ranker.onnx")).unwrap();
+        let numbers = found.iter().map(|weight| weight.values.len()).sum::<usize>();
+        assert!(numbers > 50_000, "4 bytes each, they are most of the file: {numbers}");
     }
 }

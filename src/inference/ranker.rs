@@ -18,12 +18,20 @@ impl OrtRanker {
     /// Another kind of model, or a first run that fails.
     pub fn new(model: &Model) -> Result<Self, InferenceError> {
         let mut ranker = Self { session: model.session(ModelKind::Ranker)?, dim: model.dim() };
+        ranker.warm(1)?;
+        Ok(ranker)
+    }
+
+    /// Runs on `rows` candidates of which nothing is known, so that requests find the memory for as many.
+    ///
+    /// # Errors
+    /// If the run fails.
+    pub fn warm(&mut self, rows: usize) -> Result<(), InferenceError> {
         let defaults = |columns: &[schema::Column], vector: usize| -> Vec<f32> {
             columns.iter().map(|column| column.default).chain(std::iter::repeat_n(0.0, vector)).collect()
         };
-        let (user, items) = (defaults(schema::USER, ranker.dim), defaults(schema::ITEM, ranker.dim));
-        ranker.score(&user, &items, &defaults(schema::CROSS, 0), 1, &mut Vec::new())?;
-        Ok(ranker)
+        let (user, items) = (defaults(schema::USER, self.dim), defaults(schema::ITEM, self.dim).repeat(rows));
+        self.score(&user, &items, &defaults(schema::CROSS, 0).repeat(rows), rows, &mut Vec::new())
     }
 }
 

@@ -11,6 +11,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::InferenceError;
 use super::library::Places;
+use super::weights::SharedWeights;
 use crate::config::{Device, InferenceConfig, OnMissingDevice};
 
 /// A model of one `Identity`: running it proves that a device works.
@@ -80,12 +81,13 @@ impl Runtime {
         &self.library
     }
 
-    /// A session over `model`: one thread (the lane's own), no spinning, memory pattern, all optimisations.
-    pub(super) fn session(&self, model: &[u8]) -> Result<Session, String> {
-        self.commit(model, self.device).map_err(|e| e.to_string())
+    /// A session over `model`: one thread (the lane's own), no spinning, memory pattern, all optimisations. On the CPU it
+    /// takes `shared` in place of weights of its own.
+    pub(super) fn session(&self, model: &[u8], shared: Option<&SharedWeights>) -> Result<Session, String> {
+        self.commit(model, self.device, shared).map_err(|e| e.to_string())
     }
 
-    fn commit(&self, model: &[u8], device: Device) -> ort::Result<Session> {
+    fn commit(&self, model: &[u8], device: Device, shared: Option<&SharedWeights>) -> ort::Result<Session> {
         let builder = Session::builder(&self.environment)?
             .with_intra_threads(1)?
             .with_inter_threads(1)?
@@ -95,7 +97,7 @@ impl Runtime {
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_log_level(LogLevel::Warning)?;
         let mut builder: SessionBuilder = match device {
-            Device::Cpu => builder,
+            Device::Cpu => shared.map_or(Ok(builder.clone()), |shared| shared.give(builder))?,
             Device::Cuda => {
                 let cuda = CUDA::default().with_device_id(self.device_id).build().error_on_failure();
                 builder.with_execution_providers([cuda])?
@@ -111,7 +113,7 @@ impl Runtime {
                 self.library.display()
             ));
         }
-        self.commit(PROBE, Device::Cuda).map(|_| ()).map_err(|e| e.to_string())
+        self.commit(PROBE, Device::Cuda, None).map(|_| ()).map_err(|e| e.to_string())
     }
 }
 
@@ -168,7 +170,7 @@ mod tests {
     fn a_missing_device_is_an_error_or_the_cpu() {
         let cpu = Runtime::open(&InferenceConfig::default()).unwrap();
         assert_eq!(cpu.device(), Device::Cpu);
-        assert!(cpu.session(PROBE).is_ok());
+        assert!(cpu.session(PROBE, None).is_ok());
         let mut config = InferenceConfig { device: Device::Cuda, device_id: 99, ..InferenceConfig::default() };
         let message = Runtime::open(&config).unwrap_err().to_string();
         assert!(message.contains("on_missing_device") && message.contains("device 99"), "{message}");

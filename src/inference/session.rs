@@ -6,16 +6,17 @@ use std::sync::Arc;
 use ort::session::{Session, SessionInputValue};
 use ort::value::{PrimitiveTensorElementType, TensorRef, ValueType};
 
+use super::weights::SharedWeights;
 use super::{InferenceError, ModelKind, Runtime, onnx_file};
 
 /// A model that passed every check and can open sessions: one a lane, since a session runs one batch at a time. Cheap to
-/// clone; the bytes are shared. Each session holds its own copy of the weights (ONNX Runtime shares pre-packed weights
-/// only between initialisers given from outside the file); at 64 dimensions that is 1 to 3 MB for a tower or ranker.
+/// clone; bytes and weights are shared.
 #[derive(Clone)]
 pub struct Model {
     kind: ModelKind,
     dim: usize,
     bytes: Arc<[u8]>,
+    weights: SharedWeights,
     runtime: Runtime,
 }
 
@@ -31,8 +32,10 @@ impl Model {
         dim: usize,
         bytes: impl Into<Arc<[u8]>>,
     ) -> Result<Self, InferenceError> {
-        let model = Self { kind, dim, bytes: bytes.into(), runtime: runtime.clone() };
-        onnx_file::refuse_external_data(&model.bytes).map_err(|why| refused(kind, why))?;
+        let bytes = bytes.into();
+        onnx_file::refuse_external_data(&bytes).map_err(|why| refused(kind, why))?;
+        let weights = SharedWeights::of(&bytes).map_err(|why| refused(kind, why))?;
+        let model = Self { kind, dim, bytes, weights, runtime: runtime.clone() };
         model.session(kind)?;
         Ok(model)
     }
@@ -44,7 +47,7 @@ impl Model {
     pub fn dim_of_user_tower(runtime: &Runtime, bytes: &[u8]) -> Result<usize, InferenceError> {
         let kind = ModelKind::UserTower;
         onnx_file::refuse_external_data(bytes).map_err(|why| refused(kind, why))?;
-        let session = runtime.session(bytes).map_err(|why| refused(kind, why))?;
+        let session = runtime.session(bytes, None).map_err(|why| refused(kind, why))?;
         let dims = session.inputs().first().map(|input| input.dtype());
         match dims {
             Some(ValueType::Tensor { shape, .. }) if shape.len() == 3 && shape[2] > 0 => Ok(shape[2] as usize),
@@ -67,7 +70,7 @@ impl Model {
         if kind != self.kind {
             return Err(refused(self.kind, format!("used as {}", kind.name())));
         }
-        let session = self.runtime.session(&self.bytes).map_err(|why| refused(kind, why))?;
+        let session = self.runtime.session(&self.bytes, Some(&self.weights)).map_err(|why| refused(kind, why))?;
         let signature = kind.signature(self.dim);
         signature.check(session.inputs(), session.outputs()).map_err(|why| refused(kind, why))?;
         Ok(ModelSession { session, kind })
@@ -151,6 +154,26 @@ mod tests {
         assert!(error(ModelKind::UserTower, 8, RANKER).starts_with("user_tower.onnx: input history_vectors"));
         assert!(error(ModelKind::Ranker, 8, &RANKER[..RANKER.len() / 2]).starts_with("ranker.onnx: "));
         assert!(error(ModelKind::Ranker, 8, b"").starts_with("ranker.onnx: "));
+    }
+
+    /// What a session over the test ranker says of one candidate.
+    fn scores(session: Session) -> Vec<f32> {
+        let mut session = ModelSession { session, kind: ModelKind::Ranker };
+        let widths: Vec<usize> = ModelKind::Ranker.signature(8).inputs.iter().map(|i| i.dims[1].unwrap()).collect();
+        let data: Vec<Vec<f32>> = widths.iter().map(|w| (0..*w).map(|at| (at as f32).sin()).collect()).collect();
+        let mut out = Vec::new();
+        let inputs = [0, 1, 2].map(|at| session.tensor([1, widths[at]], &data[at]).unwrap());
+        session.run(inputs, 3, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn lanes_that_share_weights_say_the_same_as_one_that_does_not() {
+        let runtime = test_runtime();
+        let model = Model::load(&runtime, ModelKind::Ranker, 8, RANKER).unwrap();
+        let alone = scores(runtime.session(RANKER, None).unwrap());
+        let lanes: Vec<_> = (0..3).map(|_| model.session(ModelKind::Ranker).unwrap()).collect();
+        lanes.into_iter().for_each(|lane| assert_eq!(scores(lane.session), alone));
     }
 
     #[test]

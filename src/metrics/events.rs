@@ -9,8 +9,6 @@ metrics! {
     EventMetrics {
         /// Events by what became of them: accepted, duplicate, rejected.
         received: IntCounterVec = counters("segue_events_received_total", &["status"]),
-        /// Events whose id had been seen before.
-        duplicates: IntCounter = counter("segue_events_duplicates_total"),
         /// Tracks taken down while running.
         takedowns: IntCounter = counter("segue_catalogue_takedowns_total"),
     }

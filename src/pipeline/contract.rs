@@ -24,6 +24,14 @@ pub(super) fn check_order(order: &[u32], before: &[u32], marks: &mut Vec<bool>) 
     if allowed { Ok(()) } else { Err(StageError::Contract("the order repeats or invents a candidate".into())) }
 }
 
+/// All scores are finite.
+pub(super) fn check_scores(scores: &[f32]) -> Result<(), StageError> {
+    match scores.iter().position(|score| !score.is_finite()) {
+        Some(row) => Err(StageError::Contract(format!("row {row} got a score that is not finite"))),
+        None => Ok(()),
+    }
+}
+
 /// Best first; ties by row's track so that equal scores order the same everywhere.
 pub(super) fn sort_rows(order: &mut [u32], scores: &[f32], candidates: &CandidateSet) {
     order.sort_unstable_by(|a, b| {

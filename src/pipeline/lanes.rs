@@ -23,6 +23,9 @@ pub enum Refused {
     /// The lanes are shutting down.
     #[error("shutting down")]
     Closed,
+    /// The work panicked: a bug, and the log has it.
+    #[error("the work was lost to a panic")]
+    Lost,
 }
 
 /// The queue's figures, shared with the lanes.
@@ -75,11 +78,14 @@ impl Lanes {
         self.load.busy.load(Ordering::Relaxed)
     }
 
-    /// How wide the funnel should be now: it narrows as the queue fills, before anything is refused.
-    pub fn width(&self) -> Width {
-        match self.queued() * 8 / self.capacity {
-            0 => Width::Full,
-            1 | 2 => Width::Half,
+    /// How wide the funnel should be for a request that arrives now: it narrows as the wait eats into what the deadline
+    /// leaves, or the queue fills, before anything is refused.
+    pub fn width(&self, deadline: &Deadline) -> Width {
+        let waited = self.expected_wait().as_secs_f64() / deadline.remaining().as_secs_f64().max(1e-6);
+        let filled = self.queued() as f64 / self.capacity as f64;
+        match waited.max(filled) {
+            load if load < 0.125 => Width::Full,
+            load if load < 0.375 => Width::Half,
             _ => Width::Quarter,
         }
     }
@@ -94,7 +100,8 @@ impl Lanes {
     ///
     /// # Errors
     /// [`Refused::Overloaded`] at once when the queue is full or the expected wait exceeds what the deadline leaves;
-    /// [`Refused::Closed`] while shutting down, or if the job was lost to a panic.
+    /// [`Refused::Closed`] while shutting down; [`Refused::Lost`] if the work panicked. Work whose caller has gone away
+    /// is not begun.
     pub async fn run<T: Send + 'static>(
         &self,
         deadline: &Deadline,
@@ -109,8 +116,10 @@ impl Lanes {
         let (reply, answer) = tokio::sync::oneshot::channel();
         self.load.queued.fetch_add(1, Ordering::Relaxed);
         let job: Job = Box::new(move |pipeline| {
-            // A caller that has gone away needs no answer.
-            let _ = reply.send(work(pipeline));
+            if !reply.is_closed() {
+                // A caller that goes away now needs no answer.
+                let _ = reply.send(work(pipeline));
+            }
         });
         jobs.try_send(job).map_err(|error| {
             self.load.queued.fetch_sub(1, Ordering::Relaxed);
@@ -119,7 +128,7 @@ impl Lanes {
                 TrySendError::Disconnected(_) => Refused::Closed,
             }
         })?;
-        answer.await.map_err(|_| Refused::Closed)
+        answer.await.map_err(|_| Refused::Lost)
     }
 }
 
@@ -140,7 +149,9 @@ fn serve(mut pipeline: Pipeline, work: &Receiver<Job>, load: &Load) {
         load.busy.fetch_add(1, Ordering::Relaxed);
         let start = Instant::now();
         // Stages contain their own panics; this keeps the lane alive if the glue around them breaks.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut pipeline)));
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut pipeline))).is_err() {
+            tracing::error!("a lane's work panicked outside its stages: one request is lost");
+        }
         let took = start.elapsed().as_micros() as u64;
         let smoothed = load.service_us.load(Ordering::Relaxed);
         load.service_us.store(if smoothed == 0 { took } else { (smoothed * 7 + took) / 8 }, Ordering::Relaxed);

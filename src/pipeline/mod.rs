@@ -1,6 +1,7 @@
 //! The framework: a deadline, six stage traits, a failure policy given where a stage is wired, a runner that checks the
 //! contracts, and one report a stage. It knows no model, no index and no protocol.
 
+mod builder;
 mod contract;
 mod deadline;
 mod ladder;
@@ -12,10 +13,11 @@ mod stage;
 mod tests;
 mod track_set;
 
+pub use builder::{PipelineBuilder, Width};
 pub use deadline::Deadline;
 pub use lanes::{Lanes, Refused};
 pub use report::{Outcome, StageKind, StageReport};
-pub use runner::{Pipeline, PipelineBuilder, Width};
+pub use runner::Pipeline;
 pub use stage::{
     CandidateFilter, ContextPatch, ContextSource, Observer, OnFailure, Ranker, Reranker, Retriever, StageError,
 };

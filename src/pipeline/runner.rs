@@ -4,117 +4,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::ladder::Ladder;
 use super::{
-    CandidateFilter, ContextPatch, ContextSource, Deadline, Observer, OnFailure, Outcome, Ranker, Reranker, Retriever,
-    StageError, StageKind, StageReport, TrackSet, contract,
+    ContextPatch, Deadline, OnFailure, Outcome, PipelineBuilder, StageError, StageKind, StageReport, TrackSet, Width,
+    contract,
 };
 use crate::domain::{
     Answer, CandidateSet, Degradation, Knobs, PoolCounts, RecommendationId, Request, RequestContext, Retrieved, Rung,
     ServedTrack, Source, TaskScores,
 };
 
-/// How wide the funnel is: shrinks under load before anything is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Width {
-    /// Every quota as configured.
-    Full,
-    /// Half of it.
-    Half,
-    /// A quarter of it.
-    Quarter,
-}
-
-impl Width {
-    fn of(self, quota: usize) -> usize {
-        match self {
-            Self::Full => quota,
-            Self::Half => quota.div_ceil(2),
-            Self::Quarter => quota.div_ceil(4),
-        }
-    }
-}
-
-struct RetrieverSlot {
-    stage: Box<dyn Retriever>,
-    quota: usize,
-    on_failure: OnFailure,
-}
-
-/// Wires stages; the order of calls is the order of execution.
-#[derive(Default)]
-pub struct PipelineBuilder {
-    contexts: Vec<(Box<dyn ContextSource>, OnFailure)>,
-    retrievers: Vec<RetrieverSlot>,
-    filters: Vec<Box<dyn CandidateFilter>>,
-    ranker: Option<Box<dyn Ranker>>,
-    rerankers: Vec<Box<dyn Reranker>>,
-    observers: Vec<Box<dyn Observer>>,
-    ladder: Ladder,
-}
-
-impl PipelineBuilder {
-    /// Adds a context source.
-    pub fn context(mut self, stage: impl ContextSource + 'static, on_failure: OnFailure) -> Self {
-        self.contexts.push((Box::new(stage), on_failure));
-        self
-    }
-
-    /// Adds a retriever with its quota, in candidates.
-    pub fn retriever(mut self, stage: impl Retriever + 'static, quota: usize, on_failure: OnFailure) -> Self {
-        self.retrievers.push(RetrieverSlot { stage: Box::new(stage), quota, on_failure });
-        self
-    }
-
-    /// Adds a filter.
-    pub fn filter(mut self, stage: impl CandidateFilter + 'static) -> Self {
-        self.filters.push(Box::new(stage));
-        self
-    }
-
-    /// Sets the ranker. Without one, or when it fails, retrieval order stands: rung `retrieval_order`.
-    pub fn ranker(mut self, stage: impl Ranker + 'static) -> Self {
-        self.ranker = Some(Box::new(stage));
-        self
-    }
-
-    /// Adds a re-ranker. One that fails is skipped: the order before it stands.
-    pub fn reranker(mut self, stage: impl Reranker + 'static) -> Self {
-        self.rerankers.push(Box::new(stage));
-        self
-    }
-
-    /// Adds an observer.
-    pub fn observer(mut self, stage: impl Observer + 'static) -> Self {
-        self.observers.push(Box::new(stage));
-        self
-    }
-
-    /// Adds a rung below the funnel, best first.
-    pub fn rung(mut self, rung: Rung, list: impl Retriever + 'static) -> Self {
-        self.ladder.push(rung, Box::new(list));
-        self
-    }
-
-    /// The names of all stages in order of execution: what the wiring snapshot test compares.
-    pub fn wiring(&mut self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        names.extend(self.contexts.iter().map(|(s, f)| format!("context {} {f:?}", s.name())));
-        names.extend(
-            self.retrievers.iter().map(|r| format!("retrieve {} {} {:?}", r.stage.name(), r.quota, r.on_failure)),
-        );
-        names.extend(self.filters.iter().map(|s| format!("filter {}", s.reason().as_str())));
-        names.extend(self.ranker.iter().map(|s| format!("rank {}", s.name())));
-        names.extend(self.rerankers.iter().map(|s| format!("rerank {}", s.name())));
-        names.extend(self.observers.iter().map(|s| format!("observe {}", s.name())));
-        names.extend(self.ladder.from(Rung::Full).map(|(r, s)| format!("rung {} {}", r.as_str(), s.name())));
-        names
-    }
-
-    /// The pipeline of one lane.
-    pub fn build(self) -> Pipeline {
-        Pipeline { stages: self, scratch: Scratch::default() }
-    }
+/// Which filters run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    /// Every filter.
+    All,
+    /// Those that are not soft.
+    Hard,
 }
 
 /// Buffers reused from request to request.
@@ -151,7 +56,7 @@ impl<'a> Run<'a> {
         Self { deadline, reports: Vec::with_capacity(32), degraded: Vec::new(), pool: PoolCounts::default() }
     }
 
-    /// Runs one stage: times it, contains its panic, reports it and names it as degraded when it failed.
+    /// Runs one stage unless it would be late; the ladder is never late.
     fn stage<T>(
         &mut self,
         name: &'static str,
@@ -159,8 +64,21 @@ impl<'a> Run<'a> {
         candidates_in: usize,
         work: impl FnOnce(&Deadline) -> Result<(T, usize), StageError>,
     ) -> Result<T, StageError> {
+        let late = kind != StageKind::Fallback && self.deadline.passed();
+        self.attempt(name, kind, candidates_in, late, work)
+    }
+
+    /// Times a stage, contains its panic, reports it and names it as degraded when it failed or is late.
+    fn attempt<T>(
+        &mut self,
+        name: &'static str,
+        kind: StageKind,
+        candidates_in: usize,
+        late: bool,
+        work: impl FnOnce(&Deadline) -> Result<(T, usize), StageError>,
+    ) -> Result<T, StageError> {
         let start = Instant::now();
-        let result = if self.deadline.passed() && kind != StageKind::Fallback {
+        let result = if late {
             Err(StageError::Late)
         } else {
             catch_unwind(AssertUnwindSafe(|| work(self.deadline)))
@@ -193,14 +111,26 @@ impl<'a> Run<'a> {
 }
 
 impl Pipeline {
+    /// A pipeline of these stages, with buffers of its own.
+    pub(super) fn new(stages: PipelineBuilder) -> Self {
+        Self { stages, scratch: Scratch::default() }
+    }
+
     /// Answers one request. Never fails and never panics: the worst answer is the last rung, or an empty list when hard
     /// filters leave nothing of it.
     pub fn execute(&mut self, request: Arc<Request>, knobs: Knobs, deadline: &Deadline, width: Width) -> Answer {
         let mut run =
             Run { deadline, reports: Vec::with_capacity(32), degraded: Vec::new(), pool: PoolCounts::default() };
         let mut context = RequestContext::new(request, knobs);
-        let rung =
-            self.funnel(&mut context, &mut run, width).unwrap_or_else(|from| self.descend(&context, &mut run, from));
+        if width != Width::Full {
+            run.degraded.push(Degradation { stage: "lanes", reason: "overload" });
+        }
+        let rung = match self.funnel(&mut context, &mut run, width) {
+            Ok(rung) => rung,
+            // A ranking holds nothing but the caller's own tracks, however few may be served.
+            Err(_) if context.request.candidates.is_some() => self.nothing(),
+            Err(from) => self.descend(&context, &mut run, from),
+        };
         self.finish(context, run, rung)
     }
 
@@ -215,7 +145,7 @@ impl Pipeline {
         let mut context = RequestContext::new(request, knobs);
         let filled = self.fill_context(&mut context, &mut run);
         if filled.and_then(|()| self.retrieve(&context, &mut run, Width::Full)).is_ok() {
-            self.filter(&context, &mut run);
+            self.filter(&context, &mut run, Strictness::All);
         } else {
             self.scratch.candidates.clear();
         }
@@ -237,7 +167,7 @@ impl Pipeline {
         self.fill_context(context, run)?;
         self.retrieve(context, run, width)?;
         run.pool.retrieved = self.scratch.candidates.len();
-        self.filter(context, run);
+        self.filter(context, run, Strictness::All);
         run.pool.after_filters = self.scratch.candidates.len();
         if self.scratch.candidates.is_empty() {
             run.degraded.push(Degradation { stage: "filter", reason: "empty" });
@@ -254,7 +184,9 @@ impl Pipeline {
 
     fn fill_context(&mut self, context: &mut RequestContext, run: &mut Run<'_>) -> Result<(), Rung> {
         for (stage, on_failure) in &mut self.stages.contexts {
-            let patch = run.stage(stage.name(), StageKind::Context, 0, |d| stage.load(context, d).map(|p| (p, 0)));
+            let (name, late) = (stage.name(), !stage.is_vital() && run.deadline.passed());
+            let load = |deadline: &Deadline| stage.load(context, deadline).map(|patch| (patch, 0));
+            let patch = run.attempt(name, StageKind::Context, 0, late, load);
             match (patch, *on_failure) {
                 (Ok(ContextPatch::Session(session)), _) => context.session = session,
                 (Ok(ContextPatch::Profile(profile)), _) => context.profile = profile,
@@ -299,9 +231,9 @@ impl Pipeline {
         Ok(())
     }
 
-    fn filter(&mut self, context: &RequestContext, run: &mut Run<'_>) {
+    fn filter(&mut self, context: &RequestContext, run: &mut Run<'_>, strictness: Strictness) {
         let Scratch { candidates, removed, .. } = &mut self.scratch;
-        for stage in &mut self.stages.filters {
+        for stage in self.stages.filters.iter_mut().filter(|stage| strictness == Strictness::All || !stage.is_soft()) {
             let start = Instant::now();
             let before = candidates.len();
             removed.clear();
@@ -370,28 +302,49 @@ impl Pipeline {
             let done = run.stage(stage.name(), StageKind::Rerank, before, |_| {
                 stage.rerank(context, candidates, list_scores, propensity, order, limit)?;
                 contract::check_order(order, kept, marks)?;
+                contract::check_scores(list_scores)?;
                 Ok(((), order.len()))
             });
             if done.is_err() {
                 order.clone_from(kept);
-                if list_scores.iter().any(|s| !s.is_finite()) {
-                    list_scores.iter_mut().filter(|s| !s.is_finite()).for_each(|s| *s = f32::MIN);
-                }
+                list_scores.iter_mut().filter(|s| !s.is_finite()).for_each(|s| *s = f32::MIN);
             }
         }
         order.truncate(limit);
     }
 
-    /// Serves the first rung at or below `from` that leaves something after the filters.
+    /// Serves the first rung at or below `from` that leaves something after the filters; where none does, what the
+    /// session has had already comes again rather than nothing.
     fn descend(&mut self, context: &RequestContext, run: &mut Run<'_>, from: Rung) -> Rung {
+        let served = self.first_rung(context, run, from, Strictness::All).or_else(|| {
+            run.degraded.push(Degradation { stage: "filter", reason: "relaxed" });
+            self.first_rung(context, run, from, Strictness::Hard)
+        });
+        let Scratch { candidates, order, propensity, .. } = &mut self.scratch;
+        order.clear();
+        order.extend(0..candidates.len().min(context.request.limit) as u32);
+        propensity.clear();
+        propensity.resize(candidates.len(), None);
+        served.unwrap_or(Rung::GlobalTop)
+    }
+
+    /// The first rung at or below `from` that leaves something; its tracks are the candidates.
+    fn first_rung(
+        &mut self,
+        context: &RequestContext,
+        run: &mut Run<'_>,
+        from: Rung,
+        strictness: Strictness,
+    ) -> Option<Rung> {
         let mut ladder = std::mem::take(&mut self.stages.ladder);
-        let mut served = Rung::GlobalTop;
+        // What the session has had may stand first in every list.
+        let quota = context.request.limit * 5 + context.session.served.len() + context.session.played.len();
+        let mut served = None;
         for (rung, list) in ladder.from(from) {
             let Scratch { candidates, hits, seen, scores, .. } = &mut self.scratch;
             candidates.clear();
             seen.clear();
             scores.clear();
-            let quota = context.request.limit * 5;
             let done = run.stage(list.name(), StageKind::Fallback, 0, |deadline| {
                 hits.clear();
                 list.retrieve(context, quota, deadline, hits)?;
@@ -405,22 +358,28 @@ impl Pipeline {
                 continue;
             }
             run.pool.retrieved = candidates.len();
-            self.filter(context, run);
+            self.filter(context, run, strictness);
             let rows = self.scratch.candidates.len();
             run.pool.after_filters = rows;
             list_scores_by_row(&mut self.scratch.list_scores, rows);
-            served = rung;
             if rows > 0 {
+                served = Some(rung);
                 break;
             }
         }
         self.stages.ladder = ladder;
-        let Scratch { candidates, order, propensity, .. } = &mut self.scratch;
-        order.clear();
-        order.extend(0..candidates.len().min(context.request.limit) as u32);
-        propensity.clear();
-        propensity.resize(candidates.len(), None);
         served
+    }
+
+    /// An empty list.
+    fn nothing(&mut self) -> Rung {
+        let Scratch { candidates, scores, list_scores, propensity, order, .. } = &mut self.scratch;
+        candidates.clear();
+        scores.clear();
+        list_scores.clear();
+        propensity.clear();
+        order.clear();
+        Rung::RetrievalOrder
     }
 
     fn finish(&mut self, context: RequestContext, run: Run<'_>, rung: Rung) -> Answer {

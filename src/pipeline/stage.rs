@@ -69,6 +69,12 @@ pub trait ContextSource: Send {
     /// Name in reports.
     fn name(&self) -> &'static str;
 
+    /// Whether it runs even when the deadline has passed: for a source that hard filters read, which must not fail open.
+    /// Such a source costs a few microseconds.
+    fn is_vital(&self) -> bool {
+        false
+    }
+
     /// Returns the patch. Errors: anything; the runner applies the wiring's policy.
     fn load(&mut self, context: &RequestContext, deadline: &Deadline) -> Result<ContextPatch, StageError>;
 }
@@ -93,10 +99,35 @@ pub trait Retriever: Send {
     ) -> Result<(), StageError>;
 }
 
+impl Retriever for Box<dyn Retriever> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn source(&self) -> Source {
+        (**self).source()
+    }
+
+    fn retrieve(
+        &mut self,
+        context: &RequestContext,
+        quota: usize,
+        deadline: &Deadline,
+        out: &mut Vec<Retrieved>,
+    ) -> Result<(), StageError> {
+        (**self).retrieve(context, quota, deadline, out)
+    }
+}
+
 /// Removes candidates for one reason. Cannot fail.
 pub trait CandidateFilter: Send {
     /// The reason it removes for; also its name in reports.
     fn reason(&self) -> RemovalReason;
+
+    /// Whether it may be left out where nothing else is left: it keeps a list fresh, not legal or wanted.
+    fn is_soft(&self) -> bool {
+        false
+    }
 
     /// Sets `removed[i]` to `true` for each candidate that must go; never clears a mark. `removed.len() == tracks.len()`;
     /// rows already marked may be passed over.

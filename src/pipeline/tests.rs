@@ -267,7 +267,7 @@ fn lanes_answer_refuse_when_full_and_survive_panics() {
     let lanes = Lanes::start(vec![ranked().build()], 1).unwrap();
     let answer = block_on(lanes.run(&Deadline::never(), |p| p.last_candidates().len()));
     assert_eq!(answer, Ok(0));
-    assert_eq!(block_on(lanes.run(&Deadline::never(), |_| -> () { panic!("glue") })), Err(Refused::Closed));
+    assert_eq!(block_on(lanes.run(&Deadline::never(), |_| -> () { panic!("glue") })), Err(Refused::Lost));
     let (hold, held) = crossbeam_channel::bounded::<()>(0);
     let refused = block_on(async {
         let never = Deadline::never();

@@ -13,6 +13,9 @@ const MUCH_PLAYED: f32 = 2.0;
 /// Rank up to which a track is called popular.
 const POPULAR_RANK: usize = 100;
 
+/// Most tracks that a served one is compared with.
+const MAX_ANCHORS: usize = 64;
+
 /// What reasons are found from.
 #[derive(Debug, Clone, Copy)]
 pub struct Explainer<'a> {
@@ -62,6 +65,9 @@ impl Explainer<'_> {
         let history = session.chain(self.profile.recent.iter().rev()).map(|play| play.track);
         let mut anchors: Vec<TrackIx> = Vec::new();
         for track in sounding.chain(self.request.seed_tracks.iter().copied()).chain(history) {
+            if anchors.len() >= MAX_ANCHORS {
+                break;
+            }
             if track.at() < self.vectors.len() && !anchors.contains(&track) {
                 anchors.push(track);
             }

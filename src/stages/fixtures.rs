@@ -57,7 +57,11 @@ pub(crate) fn context(request: Request, session: SessionState, profile: UserProf
 /// A session that has played these tracks, oldest first.
 pub(crate) fn session(played: &[u32]) -> SessionState {
     let play = |track: &u32| Play { track: TrackIx(*track), signal: 1.0, played_fraction: 1.0, ts_ms: 0, liked: false };
-    SessionState { window: played.iter().map(play).collect(), ..SessionState::default() }
+    SessionState {
+        window: played.iter().map(play).collect(),
+        played: played.iter().map(|track| TrackIx(*track)).collect(),
+        ..SessionState::default()
+    }
 }
 
 /// The feature code of a bundle of [`catalogue`] with random vectors and no plays.

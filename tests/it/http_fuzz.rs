@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::http_support::{Small, post_text, read};
 
-const PATHS: [&str; 3] = ["/v1/next-tracks", "/v1/rank", "/v1/events"];
+/// Routes that take a body of their own.
+pub(crate) const PATHS: [&str; 3] = ["/v1/next-tracks", "/v1/rank", "/v1/events"];
 
 /// Valid bodies, one a path.
 fn valid(path: usize) -> Value {
@@ -37,7 +38,7 @@ fn valid(path: usize) -> Value {
 }
 
 /// Any JSON, with the values that break things more often than chance would have it.
-fn any_json() -> impl Strategy<Value = Value> {
+pub(crate) fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -105,15 +106,19 @@ fn broken(path: usize) -> impl Strategy<Value = String> {
     })
 }
 
+/// Bodies for the route at this place of [`PATHS`]: any JSON, nearly valid ones, broken ones, text.
+pub(crate) fn bodies(at: usize) -> impl Strategy<Value = String> {
+    prop_oneof![any_json().prop_map(|value| value.to_string()), mutated(at), broken(at), ".{0,40}"]
+}
+
 #[test]
 fn no_body_breaks_a_route() {
     let service: Arc<dyn Service> = Small::new();
     let system = System::new();
     let app = system.block_on(web::init_service(app(service, Arc::default(), Audience::Everyone)));
     for (at, path) in PATHS.into_iter().enumerate() {
-        let bodies = prop_oneof![any_json().prop_map(|v| v.to_string()), mutated(at), broken(at), ".{0,40}"];
         let mut runner = TestRunner::new(Config { cases: 1_000, ..Config::default() });
-        let outcome = runner.run(&bodies, |body| {
+        let outcome = runner.run(&bodies(at), |body| {
             let got = system
                 .block_on(async { read(web::call_service(&app, post_text(path, body).to_request()).await).await });
             prop_assert!(got.status < 500, "status {}", got.status);

@@ -94,7 +94,7 @@ async fn unknown_paths_and_methods_are_problems() {
     let got = ask(&service, get("/v1/next")).await;
     assert_eq!((got.status, got.problem_fields().len()), (404, 0));
     let got = ask(&service, TestRequest::patch().uri("/v1/tracks/t1")).await;
-    assert_eq!((got.status, got.header("allow")), (405, "GET, DELETE"));
+    assert_eq!((got.status, got.header("allow")), (405, "GET, PUT, DELETE"));
     got.problem_fields();
     let observed = service.observed.lock().unwrap().clone();
     assert_eq!(observed, [("unmatched".into(), 404), ("/v1/tracks/{id}".into(), 405)]);
@@ -118,7 +118,7 @@ async fn tracks_are_read_taken_down_and_restored() {
         top,
         json!({"scope": "market:SE", "tracks": [{"position": 1, "track_id": "t1", "artist_id": "a1", "title": "Song"}]})
     );
-    assert_eq!(ask(&service, TestRequest::post().uri("/admin/tracks/t3/restore")).await.status, 204);
+    assert_eq!(ask(&service, TestRequest::put().uri("/v1/tracks/t3")).await.status, 204);
     assert_eq!(ask(&service, get("/v1/tracks/t3")).await.json()["taken_down"], false);
     assert_eq!(ask(&service, get("/v1/top?scope=market:ZZ&limit=3")).await.json()["scope"], "global");
     let similar = ask(&service, get("/v1/tracks/t1/similar?limit=3")).await.json();

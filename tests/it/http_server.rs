@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use actix_web::rt::spawn;
-use segue::http::bind;
+use segue::http::{Signals, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -22,9 +22,9 @@ async fn exchange(address: SocketAddr, request: &str, body: &str) -> std::io::Re
 
 #[actix_web::test]
 async fn a_panic_costs_one_request() {
-    let bound = bind(Small::new(), None).unwrap();
+    let bound = bind(Small::new()).unwrap();
     let (address, stopper) = (bound.address().unwrap(), bound.stopper());
-    let server = spawn(bound.run());
+    let server = spawn(bound.run(Signals::listen()));
     let boom = r#"{"user_id":"u1","surface":"boom"}"#;
     for _ in 0..3 {
         let reply = exchange(address, "POST /v1/next-tracks", boom).await.unwrap();
@@ -39,9 +39,9 @@ async fn a_panic_costs_one_request() {
 
 #[actix_web::test]
 async fn an_oversized_body_is_refused_before_it_is_sent() {
-    let bound = bind(Small::new(), None).unwrap();
+    let bound = bind(Small::new()).unwrap();
     let (address, stopper) = (bound.address().unwrap(), bound.stopper());
-    let server = spawn(bound.run());
+    let server = spawn(bound.run(Signals::listen()));
     let announced =
         "POST /v1/events HTTP/1.1\r\nHost: segue\r\nContent-Type: application/json\r\nContent-Length: 10485760\r\n\r\n";
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -56,9 +56,9 @@ async fn an_oversized_body_is_refused_before_it_is_sent() {
 
 #[actix_web::test]
 async fn readiness_turns_before_the_listener_closes() {
-    let bound = bind(Small::new(), None).unwrap();
+    let bound = bind(Small::new()).unwrap();
     let (address, stopper) = (bound.address().unwrap(), bound.stopper());
-    let server = spawn(bound.run());
+    let server = spawn(bound.run(Signals::listen()));
     let reply = exchange(address, "GET /readyz", "").await.unwrap();
     assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
     stopper.stop();
@@ -75,10 +75,10 @@ async fn readiness_turns_before_the_listener_closes() {
 
 #[actix_web::test]
 async fn operators_can_have_their_own_listener() {
-    let bound = bind(Small::new(), Some(([127, 0, 0, 1], 0).into())).unwrap();
+    let bound = bind(Small::with(|server| server.admin_listen = Some(([127, 0, 0, 1], 0).into()))).unwrap();
     let (clients, operators) = (bound.address().unwrap(), bound.admin_address().unwrap().unwrap());
     let stopper = bound.stopper();
-    let server = spawn(bound.run());
+    let server = spawn(bound.run(Signals::listen()));
     for (address, request, status) in [
         (clients, "GET /admin/knobs", "404"),
         (clients, "GET /v1/top", "200"),
@@ -94,10 +94,23 @@ async fn operators_can_have_their_own_listener() {
     server.await.unwrap().unwrap();
 }
 
+#[actix_web::test]
+async fn admin_routes_are_not_open_to_a_network_by_accident() {
+    let bound = bind(Small::with(|server| server.listen = ([0, 0, 0, 0], 0).into())).unwrap();
+    let (port, stopper) = (bound.address().unwrap().port(), bound.stopper());
+    let server = spawn(bound.run(Signals::listen()));
+    let address = ([127, 0, 0, 1], port).into();
+    for (request, status) in [("GET /admin/knobs", "404"), ("GET /v1/top", "200"), ("GET /healthz", "200")] {
+        assert_eq!(&exchange(address, request, "").await.unwrap()[9..12], status, "{request}");
+    }
+    stopper.stop();
+    server.await.unwrap().unwrap();
+}
+
 #[test]
 fn a_taken_port_is_named() {
     let held = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let taken = held.local_addr().unwrap();
-    let error = bind(Small::new(), Some(taken)).map(|_| ()).unwrap_err();
-    assert!(error.to_string().contains(&taken.to_string()), "{error}");
+    let error = bind(Small::with(|server| server.admin_listen = Some(taken))).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains(&format!("server.admin_listen: cannot listen on {taken}")), "{error}");
 }

@@ -8,7 +8,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
-use segue::config::Config;
+use segue::config::{Config, ServerConfig};
 use segue::domain::{
     Answer, Catalogue, Knobs, PoolCounts, RecommendationId, Request, Retrieved, Rung, ServedTrack, SessionId,
     SessionState, Source, Track, TrackIx, UserId,
@@ -38,6 +38,11 @@ pub(crate) struct Small {
 
 impl Small {
     pub(crate) fn new() -> Arc<Self> {
+        Self::with(|_| {})
+    }
+
+    /// With another configuration of the server.
+    pub(crate) fn with(change: impl FnOnce(&mut ServerConfig)) -> Arc<Self> {
         let track = |id: String| -> Track {
             let row =
                 json!({"track_id": id, "title": "Song", "artist_id": "a1", "artist_name": "Artist", "explicit": false});
@@ -47,6 +52,7 @@ impl Small {
         let mut config = Config::default();
         config.server.listen = ([127, 0, 0, 1], 0).into();
         config.server.workers = 1;
+        change(&mut config.server);
         Arc::new(Self {
             config,
             catalogue: Catalogue::new(ids.map(track).collect()).unwrap(),
@@ -120,8 +126,12 @@ impl Service for Small {
                 return Err(refused);
             }
             let answer = self.answer(&request);
-            *self.traced.lock().unwrap() =
-                Some(Arc::new(Traced { bundle: "test.1".into(), request, answer: answer.clone() }));
+            *self.traced.lock().unwrap() = Some(Arc::new(Traced {
+                bundle: "test.1".into(),
+                request,
+                knobs: Knobs::default(),
+                answer: answer.clone(),
+            }));
             Ok(answer)
         })
     }
@@ -168,6 +178,8 @@ impl Service for Small {
     fn take_down(&self, track: TrackIx) {
         self.taken_down.lock().unwrap().push(track);
     }
+
+    fn observe_malformed(&self, _: u64) {}
 
     fn restore(&self, track: TrackIx) {
         self.taken_down.lock().unwrap().retain(|t| *t != track);

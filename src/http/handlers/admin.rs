@@ -2,10 +2,9 @@
 
 use actix_web::{HttpResponse, web};
 
-use super::find_track;
 use crate::domain::Knobs;
 use crate::http::extract::Body;
-use crate::http::openapi::{BodyProblems, Missing};
+use crate::http::openapi::BodyProblems;
 use crate::http::problem::ApiError;
 use crate::http::state::HttpState;
 use crate::http::wire::check_knobs;
@@ -33,19 +32,4 @@ pub(in crate::http) async fn set_knobs(
     service.set_knobs(body.0).map_err(|message| ApiError::field("body", message))?;
     tracing::info!(knobs = ?body.0, "knobs changed");
     Ok(HttpResponse::Ok().json(service.knobs()))
-}
-
-/// Undoes a takedown.
-#[utoipa::path(
-    post, path = "/admin/tracks/{id}/restore", tag = "admin",
-    params(("id" = String, Path, description = "The track's id")),
-    responses((status = 204, description = "Served again"), Missing)
-)]
-pub(in crate::http) async fn restore(
-    state: web::Data<HttpState>,
-    id: web::Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    let service = state.service();
-    service.restore(find_track(service, &id)?);
-    Ok(HttpResponse::NoContent().finish())
 }

@@ -44,7 +44,9 @@ pub(in crate::http) async fn ingest(
             Err(error) => results.push(EventResult::malformed(event_id, error)),
         }
     }
+    let malformed = results.len() - events.len();
     let outcomes = service.ingest(events).await?;
+    service.observe_malformed(malformed as u64);
     for (place, outcome) in places.into_iter().zip(outcomes) {
         results[place].close(outcome);
     }

@@ -64,6 +64,21 @@ pub(in crate::http) async fn take_down(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// Takes a takedown back: the track is served again from the next request on. Takes no body; a track that the bundle
+/// does not hold comes with the next bundle.
+#[utoipa::path(
+    put, path = "/v1/tracks/{id}", tag = "catalogue", params(("id" = String, Path, description = "The track's id")),
+    responses((status = 204, description = "Served again"), Missing)
+)]
+pub(in crate::http) async fn restore(
+    state: web::Data<HttpState>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let service = state.service();
+    service.restore(find_track(service, &id)?);
+    Ok(HttpResponse::NoContent().finish())
+}
+
 /// The most played tracks.
 #[utoipa::path(
     get, path = "/v1/top", tag = "catalogue",

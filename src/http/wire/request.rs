@@ -4,6 +4,7 @@ use super::{Checks, List};
 use crate::domain::{
     ArtistId, ArtistIx, Catalogue, Device, ExplainLevel, Request, SessionId, Target, TrackId, TrackIx, UserId,
 };
+use crate::events::optional_object;
 use crate::http::problem::ApiError;
 
 /// Tracks in an answer that does not ask for a number.
@@ -109,8 +110,10 @@ requests! {
     #[schema(minimum = 0, maximum = 1)]
     diversity: Option<f32>,
     /// A sound to aim at.
+    #[serde(default, deserialize_with = "optional_object")]
     target: Option<TargetSound>,
     /// Where the listener is.
+    #[serde(default, deserialize_with = "optional_object")]
     context: Option<Surroundings>,
     /// How much the answer explains. Absent: none.
     #[serde(default)]

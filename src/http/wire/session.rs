@@ -10,9 +10,9 @@ pub struct SessionView<'a> {
     session_id: &'a str,
     /// Who listens; null until the first event.
     user_id: Option<&'a str>,
-    /// First event, RFC 3339.
+    /// First event, RFC 3339; null until then.
     started_at: Option<String>,
-    /// Latest event, RFC 3339.
+    /// Latest event, RFC 3339; null until there is one.
     last_event_at: Option<String>,
     /// Ended plays.
     plays: u32,
@@ -65,12 +65,14 @@ impl<'a> SessionView<'a> {
             penalty: *penalty,
         };
         let mut artist_penalties: Vec<_> = state.artist_penalty.iter().map(penalty).collect();
+        // Without an event there is neither a listener nor a time.
+        let at = |ms| state.user_id.as_ref().and_then(|_| rfc3339(ms));
         artist_penalties.sort_by(|a, b| crate::domain::by_score(a.penalty, b.penalty));
         Self {
             session_id,
             user_id: state.user_id.as_ref().map(|id| id.as_str()),
-            started_at: rfc3339(state.started_ms),
-            last_event_at: rfc3339(state.last_ms),
+            started_at: at(state.started_ms),
+            last_event_at: at(state.last_ms),
             plays: state.plays,
             skips: state.skips,
             completes: state.completes,

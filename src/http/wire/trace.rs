@@ -1,7 +1,7 @@
 //! `GET /v1/recommendations/{id}/trace`.
 
 use super::{NextTracksResponse, rfc3339};
-use crate::domain::{Catalogue, Device, ExplainLevel, Request, TrackIx};
+use crate::domain::{Catalogue, Device, ExplainLevel, Knobs, Request, Target, TrackIx};
 use crate::http::service::Traced;
 
 /// An answer that was given, how it came about, and the question.
@@ -9,6 +9,8 @@ use crate::http::service::Traced;
 pub struct RecordedTrace<'a> {
     /// The question as understood.
     request: RequestView<'a>,
+    /// The weights that were in force.
+    knobs: Knobs,
     /// The answer with the report of every stage; its `took_ms` is the time the stages took.
     answer: NextTracksResponse<'a>,
 }
@@ -30,8 +32,10 @@ pub struct RequestView<'a> {
     allow_explicit: bool,
     discovery: f32,
     diversity: f32,
+    target: Target,
     device: Device,
     local_hour: Option<u8>,
+    explain: ExplainLevel,
     seed: u64,
     /// Ids that the catalogue did not know.
     unknown_ids: u32,
@@ -45,7 +49,7 @@ impl<'a> RecordedTrace<'a> {
         let mut answer = NextTracksResponse::new(&traced.answer, catalogue, &traced.bundle, ExplainLevel::Trace);
         answer.took_ms = traced.answer.reports.iter().map(|r| r.micros).sum::<u64>() as f64 / 1_000.0;
         answer.unknown_ids = traced.request.unknown_ids;
-        Self { request: RequestView::new(&traced.request, catalogue), answer }
+        Self { request: RequestView::new(&traced.request, catalogue), knobs: traced.knobs, answer }
     }
 }
 
@@ -66,7 +70,9 @@ impl<'a> RequestView<'a> {
             allow_explicit: request.allow_explicit,
             discovery: request.discovery,
             diversity: request.diversity,
+            target: request.target,
             device: request.device,
+            explain: request.explain,
             local_hour: request.local_hour,
             seed: request.seed,
             unknown_ids: request.unknown_ids,

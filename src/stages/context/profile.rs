@@ -23,6 +23,10 @@ impl ContextSource for ProfileSource {
         "profile"
     }
 
+    fn is_vital(&self) -> bool {
+        true
+    }
+
     /// No lock, no copy.
     fn load(&mut self, context: &RequestContext, _deadline: &Deadline) -> Result<ContextPatch, StageError> {
         Ok(ContextPatch::Profile(self.state.profile(&context.request.user_id)))

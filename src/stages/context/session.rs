@@ -23,12 +23,17 @@ impl ContextSource for SessionSource {
         "session"
     }
 
-    /// No lock, no copy. A session that another listener began is refused: its plays must not colour this answer.
+    fn is_vital(&self) -> bool {
+        true
+    }
+
+    /// No lock. A session that is over at the request's time is empty. One that another listener began is refused: its
+    /// plays must not colour this answer.
     fn load(&mut self, context: &RequestContext, _deadline: &Deadline) -> Result<ContextPatch, StageError> {
         let Some(id) = &context.request.session_id else {
             return Ok(ContextPatch::Session(Arc::clone(&context.session)));
         };
-        let session = self.state.session_of(id, &context.request.user_id);
+        let session = self.state.session_of(id, &context.request.user_id, context.request.now_ms);
         session.map(ContextPatch::Session).ok_or_else(|| StageError::Failed("session of another listener".into()))
     }
 }
@@ -44,7 +49,7 @@ mod tests {
     fn reads_the_listeners_own_session_only() {
         let state = Arc::new(StateStore::new(&StateConfig::default(), &SignalConfig::default()));
         let id = SessionId::new("s").unwrap();
-        state.record_served(&id, &UserId::new("u").unwrap(), &[TrackIx(7)]);
+        state.record_served(&id, &UserId::new("u").unwrap(), &[TrackIx(7)], 0);
         let mut source = SessionSource::new(state);
         let mut load = |user: &str, session: Option<&SessionId>| {
             let user_id = UserId::new(user).unwrap();

@@ -1,10 +1,22 @@
+use std::sync::Arc;
+
 use super::mark_where;
-use crate::domain::{RemovalReason, RequestContext, TrackIx};
+use super::recordings::Recordings;
+use crate::domain::{Catalogue, RemovalReason, RequestContext, TrackIx};
 use crate::pipeline::CandidateFilter;
 
-/// Removes tracks that the listener disliked. `O(n log d)`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Disliked;
+/// Removes tracks that the listener disliked, under any release. `O(n + disliked)`.
+#[derive(Debug)]
+pub struct Disliked {
+    disliked: Recordings,
+}
+
+impl Disliked {
+    /// Reads recordings from the catalogue.
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        Self { disliked: Recordings::new(catalogue) }
+    }
+}
 
 impl CandidateFilter for Disliked {
     fn reason(&self) -> RemovalReason {
@@ -12,9 +24,7 @@ impl CandidateFilter for Disliked {
     }
 
     fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]) {
-        let disliked = &context.profile.disliked;
-        if !disliked.is_empty() {
-            mark_where(tracks, removed, |t| disliked.binary_search(&t).is_ok());
-        }
+        self.disliked.set(context.profile.disliked.iter().copied());
+        mark_where(tracks, removed, |t| self.disliked.contains(t));
     }
 }

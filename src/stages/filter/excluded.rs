@@ -1,11 +1,23 @@
+use std::sync::Arc;
+
 use super::mark_where;
-use crate::domain::{RemovalReason, RequestContext, TrackIx};
+use super::recordings::Recordings;
+use crate::domain::{Catalogue, RemovalReason, RequestContext, TrackIx};
 use crate::pipeline::CandidateFilter;
 
-/// Removes what the request excludes and what sounds now: the request's current track or, where it names none, the
-/// session's. `O(n log e)`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Excluded;
+/// Removes what the request excludes and what sounds now (the request's current track or, where it names none, the
+/// session's), under any release. `O(n + excluded)`.
+#[derive(Debug)]
+pub struct Excluded {
+    excluded: Recordings,
+}
+
+impl Excluded {
+    /// Reads recordings from the catalogue.
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        Self { excluded: Recordings::new(catalogue) }
+    }
+}
 
 impl CandidateFilter for Excluded {
     fn reason(&self) -> RemovalReason {
@@ -13,8 +25,8 @@ impl CandidateFilter for Excluded {
     }
 
     fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]) {
-        let exclude = &context.request.exclude;
         let current = context.request.current_track.or(context.session.current.map(|play| play.track));
-        mark_where(tracks, removed, |t| Some(t) == current || exclude.binary_search(&t).is_ok());
+        self.excluded.set(context.request.exclude.iter().copied().chain(current));
+        mark_where(tracks, removed, |t| self.excluded.contains(t));
     }
 }

@@ -9,6 +9,7 @@ mod explicit;
 mod licence;
 mod market;
 mod played_in_session;
+mod recordings;
 mod same_recording;
 mod served_before;
 mod taken_down;

@@ -1,11 +1,22 @@
-use super::mark_where;
-use crate::domain::{RemovalReason, RequestContext, TrackIx};
-use crate::pipeline::{CandidateFilter, TrackSet};
+use std::sync::Arc;
 
-/// Removes what the session's window holds: its last 50 plays, and what sounds now. `O(n + window)`.
-#[derive(Debug, Default)]
+use super::mark_where;
+use super::recordings::Recordings;
+use crate::domain::{Catalogue, RemovalReason, RequestContext, TrackIx};
+use crate::pipeline::CandidateFilter;
+
+/// Removes what was played in this session (its last 500 distinct tracks) and what sounds now, under any release.
+/// `O(n + played)`.
+#[derive(Debug)]
 pub struct PlayedInSession {
-    played: TrackSet,
+    played: Recordings,
+}
+
+impl PlayedInSession {
+    /// Reads recordings from the catalogue.
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        Self { played: Recordings::new(catalogue) }
+    }
 }
 
 impl CandidateFilter for PlayedInSession {
@@ -13,11 +24,13 @@ impl CandidateFilter for PlayedInSession {
         RemovalReason::PlayedInSession
     }
 
+    fn is_soft(&self) -> bool {
+        true
+    }
+
     fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]) {
-        self.played.clear();
-        for play in context.session.window.iter().chain(&context.session.current) {
-            self.played.insert(play.track);
-        }
+        let session = &context.session;
+        self.played.set(session.played.iter().copied().chain(session.current.map(|play| play.track)));
         mark_where(tracks, removed, |t| self.played.contains(t));
     }
 }

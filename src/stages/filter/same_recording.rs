@@ -1,21 +1,20 @@
 use std::sync::Arc;
 
+use super::recordings::Recordings;
 use crate::domain::{Catalogue, RemovalReason, RequestContext, TrackIx};
-use crate::pipeline::{CandidateFilter, TrackSet};
+use crate::pipeline::CandidateFilter;
 
 /// Keeps the first candidate of each recording. Wired last, so that a candidate that another filter removes does not
 /// stand in for its recording. `O(n)`.
 #[derive(Debug)]
 pub struct SameRecording {
-    catalogue: Arc<Catalogue>,
-    /// Recordings seen, by number.
-    seen: TrackSet,
+    seen: Recordings,
 }
 
 impl SameRecording {
     /// Reads recordings from the catalogue.
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
-        Self { catalogue, seen: TrackSet::default() }
+        Self { seen: Recordings::new(catalogue) }
     }
 }
 
@@ -25,10 +24,9 @@ impl CandidateFilter for SameRecording {
     }
 
     fn mark(&mut self, _: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]) {
-        self.seen.clear();
+        self.seen.set([]);
         for (track, removed) in tracks.iter().zip(removed).filter(|(_, removed)| !**removed) {
-            // The set holds 32-bit row numbers; here they are rows of recordings.
-            *removed = !self.seen.insert(TrackIx(self.catalogue.recording_of(*track).0));
+            *removed = !self.seen.insert(*track);
         }
     }
 }

@@ -1,11 +1,21 @@
-use super::mark_where;
-use crate::domain::{RemovalReason, RequestContext, TrackIx};
-use crate::pipeline::{CandidateFilter, TrackSet};
+use std::sync::Arc;
 
-/// Removes what earlier answers served to this session, played or not. `O(n + served)`.
-#[derive(Debug, Default)]
+use super::mark_where;
+use super::recordings::Recordings;
+use crate::domain::{Catalogue, RemovalReason, RequestContext, TrackIx};
+use crate::pipeline::CandidateFilter;
+
+/// Removes what earlier answers served to this session, played or not, under any release. `O(n + served)`.
+#[derive(Debug)]
 pub struct ServedBefore {
-    served: TrackSet,
+    served: Recordings,
+}
+
+impl ServedBefore {
+    /// Reads recordings from the catalogue.
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        Self { served: Recordings::new(catalogue) }
+    }
 }
 
 impl CandidateFilter for ServedBefore {
@@ -13,11 +23,12 @@ impl CandidateFilter for ServedBefore {
         RemovalReason::ServedBefore
     }
 
+    fn is_soft(&self) -> bool {
+        true
+    }
+
     fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]) {
-        self.served.clear();
-        for track in &context.session.served {
-            self.served.insert(*track);
-        }
+        self.served.set(context.session.served.iter().copied());
         mark_where(tracks, removed, |t| self.served.contains(t));
     }
 }

@@ -27,10 +27,10 @@ fn catalogue() -> Arc<Catalogue> {
 
 fn filters(catalogue: &Arc<Catalogue>, takedowns: &Arc<Takedowns>) -> Vec<Box<dyn CandidateFilter>> {
     vec![
-        Box::new(PlayedInSession::default()),
-        Box::new(ServedBefore::default()),
-        Box::new(Excluded),
-        Box::new(Disliked),
+        Box::new(PlayedInSession::new(Arc::clone(catalogue))),
+        Box::new(ServedBefore::new(Arc::clone(catalogue))),
+        Box::new(Excluded::new(Arc::clone(catalogue))),
+        Box::new(Disliked::new(Arc::clone(catalogue))),
         Box::new(BlockedArtist::new(Arc::clone(catalogue))),
         Box::new(Market::new(Arc::clone(catalogue))),
         Box::new(Explicit::new(catalogue)),
@@ -50,11 +50,15 @@ fn must_go(
     earlier: &[TrackIx],
 ) -> bool {
     let (row, request, session) = (catalogue.track(track), &context.request, &context.session);
+    let same = |other: TrackIx| match &catalogue.track(other).recording_id {
+        None => other == track,
+        Some(recording) => row.recording_id.as_ref() == Some(recording),
+    };
     match reason {
-        RemovalReason::PlayedInSession => session.window.iter().any(|play| play.track == track),
-        RemovalReason::ServedBefore => session.served.contains(&track),
-        RemovalReason::Excluded => request.exclude.contains(&track) || request.current_track == Some(track),
-        RemovalReason::Disliked => context.profile.disliked.contains(&track),
+        RemovalReason::PlayedInSession => session.played.iter().copied().any(same),
+        RemovalReason::ServedBefore => session.served.iter().copied().any(same),
+        RemovalReason::Excluded => request.exclude.iter().copied().chain(request.current_track).any(same),
+        RemovalReason::Disliked => context.profile.disliked.iter().copied().any(same),
         RemovalReason::BlockedArtist => context.profile.blocked_artists.contains(&catalogue.artist_of(track)),
         RemovalReason::Market => match (&request.market, &row.markets) {
             (Some(market), Some(licensed)) => !licensed.contains(market),
@@ -66,10 +70,7 @@ fn must_go(
                 || row.available_until_ms.is_some_and(|until| request.now_ms >= until)
         }
         RemovalReason::TakenDown => down.contains(&track),
-        RemovalReason::SameRecording => {
-            row.recording_id.is_some()
-                && earlier.iter().any(|other| catalogue.track(*other).recording_id == row.recording_id)
-        }
+        RemovalReason::SameRecording => earlier.iter().copied().any(same),
     }
 }
 
@@ -128,11 +129,25 @@ proptest! {
 }
 
 #[test]
+fn what_the_window_no_longer_holds_is_still_played() {
+    let all: Vec<u32> = (0..TRACKS).collect();
+    let mut session = fixtures::session(&all);
+    session.window.drain(..5);
+    let context = fixtures::context(fixtures::request(), session, UserProfile::default());
+    let mut removed = [false; 2];
+    PlayedInSession::new(catalogue()).mark(&context, &[TrackIx(0), TrackIx(TRACKS - 1)], &mut removed);
+    assert_eq!(removed, [true; 2]);
+}
+
+#[test]
 fn what_sounds_in_the_session_is_excluded_too() {
     let mut session = fixtures::session(&[7]);
     session.current = session.window.pop();
+    session.played.clear();
     let context = fixtures::context(fixtures::request(), session, UserProfile::default());
-    for mut filter in [Box::new(Excluded) as Box<dyn CandidateFilter>, Box::new(PlayedInSession::default())] {
+    for mut filter in
+        [Box::new(Excluded::new(catalogue())) as Box<dyn CandidateFilter>, Box::new(PlayedInSession::new(catalogue()))]
+    {
         let mut removed = [false; 2];
         filter.mark(&context, &[TrackIx(6), TrackIx(7)], &mut removed);
         assert_eq!(removed, [false, true]);

@@ -31,7 +31,7 @@ impl Observer for ServedObserver {
         if let (Some(session), None) = (&request.session_id, &request.candidates) {
             self.tracks.clear();
             self.tracks.extend(answer.tracks.iter().map(|served| served.track));
-            self.state.record_served(session, &request.user_id, &self.tracks);
+            self.state.record_served(session, &request.user_id, &self.tracks, request.now_ms);
         }
     }
 }
@@ -53,8 +53,8 @@ mod tests {
             observer.observe(&fixtures::context(request, Default::default(), Default::default()), &testing::answer(2));
         };
         observe(Some(vec![TrackIx(0)]));
-        assert!(state.session(&id).served.is_empty());
+        assert!(state.session(&id, 0).served.is_empty());
         observe(None);
-        assert_eq!(state.session(&id).served, [TrackIx(0), TrackIx(1)]);
+        assert_eq!(state.session(&id, 0).served, [TrackIx(0), TrackIx(1)]);
     }
 }

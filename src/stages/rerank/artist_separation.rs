@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::domain::{ArtistIx, CandidateSet, Catalogue, RequestContext};
 use crate::pipeline::{Reranker, StageError};
 
-/// At most one track of an artist in any `knobs.artist_window` consecutive places.
+/// At most one track of an artist in any `knobs.artist_window` consecutive places, what sounds now being the place before
+/// the first.
 ///
 /// Fills the places from the first on, each with the best candidate left whose artist does not stand in the
 /// `window - 1` places before it. Where no candidate qualifies, the window shrinks by one until one does, for that place
@@ -65,6 +66,9 @@ impl Reranker for ArtistSeparation {
         self.taken.clear();
         self.taken.resize(order.len(), false);
         self.placed.clear();
+        let sounding = context.request.current_track.or(context.session.current.map(|play| play.track));
+        let known = sounding.filter(|track| track.at() < self.catalogue.len());
+        self.placed.extend(known.map(|track| self.catalogue.artist_of(track)));
         order.truncate(limit);
         let mut first_left = 0;
         for place in order.iter_mut() {

@@ -39,12 +39,15 @@ impl Exploration {
     /// Calls `visit` with distinct tracks of the pool: all of them where it holds no more than `draws`, else the results
     /// of `draws` draws. Ends early when `visit` returns `false`.
     fn draw(&mut self, seed: u64, draws: usize, mut visit: impl FnMut(&mut TopK, TrackIx) -> bool) {
-        if self.pool.len() <= draws {
-            self.pool.iter().all(|track| visit(&mut self.best, *track));
-            return;
-        }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(STREAM);
+        if self.pool.len() <= draws {
+            // From a drawn place on, so that the beginning of the pool is not always first.
+            let first = if self.pool.is_empty() { 0 } else { rng.random_range(0..self.pool.len()) };
+            let (before, after) = self.pool.split_at(first);
+            after.iter().chain(before).all(|track| visit(&mut self.best, *track));
+            return;
+        }
         self.drawn.clear();
         for _ in 0..draws {
             let track = self.pool[rng.random_range(0..self.pool.len())];

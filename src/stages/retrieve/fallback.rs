@@ -11,7 +11,7 @@ use crate::pipeline::{Deadline, Retriever, StageError, TrackSet};
 /// Favourite artists whose tracks follow the listener's own.
 const TOP_ARTISTS: usize = 10;
 
-/// The listener's own favourites: liked tracks and the most played, then the best known tracks of the artists they like.
+/// The listener's own favourites: liked tracks and those played to the end or long enough most often, then the best known tracks of the artists they like.
 /// Absent for a listener of whom nothing is known.
 #[derive(Debug)]
 pub struct UserTop {
@@ -45,8 +45,8 @@ impl Retriever for UserTop {
         out: &mut Vec<Retrieved>,
     ) -> Result<(), StageError> {
         self.own.clear();
-        self.own.extend(context.profile.tracks.iter().filter(|history| history.liked || history.plays > 0));
-        self.own.sort_unstable_by_key(|h| (Reverse((h.liked, h.plays, h.last_ms)), h.track));
+        self.own.extend(context.profile.tracks.iter().filter(|history| history.liked || history.completes > 0));
+        self.own.sort_unstable_by_key(|h| (Reverse((h.liked, h.completes, h.last_ms)), h.track));
         let artists = self.artists.of(&context.profile, TOP_ARTISTS);
         if self.own.is_empty() && artists.is_empty() {
             return Err(StageError::Absent("nothing is known of the listener"));
@@ -159,8 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_gets_likes_then_plays_then_favourite_artists() {
-        let history = |row: u32, plays, liked| TrackHistory { track: TrackIx(row), plays, last_ms: 0, liked };
+    fn a_listener_gets_likes_then_completed_plays_then_favourite_artists_and_nothing_only_skipped() {
+        let history = |row: u32, completes, liked| TrackHistory {
+            track: TrackIx(row),
+            plays: 40 - completes,
+            completes,
+            last_ms: 0,
+            liked,
+        };
         let profile = UserProfile {
             tracks: vec![history(1, 5, false), history(2, 9, false), history(4, 0, true), history(80, 0, false)],
             artists: Affinity { entries: vec![(ArtistIx(0), 1.0), (ArtistIx(5), -1.0)], as_of_ms: 0 },

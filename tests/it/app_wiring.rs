@@ -1,0 +1,74 @@
+//! The order of stages is policy: a change of it is a change of this list.
+
+use std::sync::Arc;
+
+use segue::metrics::Metrics;
+use segue::stages::observe::TraceStore;
+
+use crate::app_support::TestApp;
+
+const SERVING: [&str; 29] = [
+    "context session Skip",
+    "context profile Skip",
+    "context user_vector Skip",
+    "context intent Skip",
+    "retrieve two_tower 700 Skip",
+    "retrieve session_artists 150 Skip",
+    "retrieve popular 150 Skip",
+    "retrieve fresh 50 Skip",
+    "retrieve exploration 50 Skip",
+    "filter played_in_session",
+    "filter served_before",
+    "filter excluded",
+    "filter disliked",
+    "filter blocked_artist",
+    "filter market",
+    "filter explicit",
+    "filter licence",
+    "filter taken_down",
+    "filter same_recording",
+    "rank mmoe",
+    "rerank popularity_penalty",
+    "rerank diversity",
+    "rerank artist_separation",
+    "observe served",
+    "observe trace",
+    "observe metrics",
+    "rung user_top user_top",
+    "rung market_top market_top",
+    "rung global_top global_top",
+];
+
+fn wiring(app: &TestApp) -> Vec<String> {
+    let metrics = Arc::new(Metrics::new().unwrap());
+    app.engine.wiring().serving(&metrics, &TraceStore::new(1 << 20)).unwrap().wiring()
+}
+
+#[test]
+fn stages_run_in_this_order() {
+    assert_eq!(wiring(&TestApp::new()), SERVING);
+    let bare = TestApp::without_ranker();
+    let expected: Vec<_> = SERVING.into_iter().filter(|stage| *stage != "rank mmoe").collect();
+    assert_eq!(wiring(&bare), expected);
+}
+
+#[test]
+fn policy_filters_can_be_switched_off() {
+    let app = TestApp::with(|config| {
+        (config.filters.played_in_session, config.filters.served_before) = (false, false);
+        config.retrieval.fresh = 0;
+    });
+    let off = ["filter played_in_session", "filter served_before"];
+    let expected = SERVING.into_iter().filter(|stage| !off.contains(stage));
+    let expected: Vec<_> = expected.map(|stage| stage.replace("fresh 50", "fresh 0")).collect();
+    assert_eq!(wiring(&app), expected);
+}
+
+#[test]
+fn offline_pipelines_note_nothing() {
+    let app = TestApp::new();
+    let offline = app.engine.wiring().offline(segue::app::Repeats::Allowed).unwrap().wiring();
+    let hidden = ["filter played_in_session", "filter served_before"];
+    let kept = |stage: &&str| !hidden.contains(stage) && !stage.starts_with("observe");
+    assert_eq!(offline, SERVING.into_iter().filter(kept).collect::<Vec<_>>());
+}
