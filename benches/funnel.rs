@@ -52,7 +52,9 @@ struct Case {
 }
 
 fn measure(directory: &Path, events: &Path) -> Result<()> {
-    let config = Config::default();
+    // Wide enough that about 1,000 distinct candidates are ranked, whatever the retrievers have in common.
+    let mut config = Config::default();
+    config.retrieval.two_tower = 900;
     let runtime = Runtime::open(&config.inference)?;
     let bundle = Arc::new(Bundle::load(directory, &config, &runtime)?);
     let state = Arc::new(StateStore::new(&config.state, &config.signals));

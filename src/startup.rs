@@ -1,5 +1,6 @@
 //! From a configuration to a running server: logs, engine, listeners, the graceful end.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub enum StartupError {
 /// Sends logs to standard error in the configured format. A second call in a process changes nothing.
 pub fn init_logs(config: &Config) {
     let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let terminal = std::io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     // Refused only when a subscriber is set already, in tests.
     let _ = match config.log.format {
         LogFormat::Text => logs.try_init(),

@@ -63,7 +63,7 @@ impl Wiring {
             assembler: Arc::new(assembler),
             takedowns: Arc::new(Takedowns::new(catalogue.len())),
             charts: Arc::new(ArtistCharts::new(catalogue, &bundle.popularity)),
-            fresh: Fresh::new(catalogue, Arc::clone(vectors), day, config.retrieval.fresh_days),
+            fresh: Fresh::new(catalogue, vectors, day, config.retrieval.fresh_days),
             exploration: Exploration::new(catalogue, Arc::clone(vectors), &bundle.popularity),
             explicit: Explicit::new(catalogue),
             licence: Licence::new(catalogue),

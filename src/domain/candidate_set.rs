@@ -110,12 +110,35 @@ impl CandidateSet {
         self.truncate(to);
     }
 
+    /// Sorts rows of the set best first by `scores[row]`, as [`super::by_score`] orders them; ties by track, so that equal
+    /// scores order the same everywhere. One comparison of integers a step.
+    ///
+    /// # Panics
+    /// If `order` names a row that the set or `scores` lacks.
+    pub fn sort_rows(&self, order: &mut [u32], scores: &[f32]) {
+        order.sort_by_cached_key(|row| {
+            let row = *row as usize;
+            u64::from(descending(scores[row])) << 32 | u64::from(self.tracks[row].0)
+        });
+    }
+
     /// Keeps the first `len` rows.
     pub fn truncate(&mut self, len: usize) {
         self.tracks.truncate(len);
         self.sources.truncate(len);
         self.scores.truncate(len);
     }
+}
+
+/// An integer that orders as scores do, best first: finite ones by their total order downwards, all others last and alike.
+#[inline]
+fn descending(score: f32) -> u32 {
+    if !score.is_finite() {
+        return u32::MAX;
+    }
+    let bits = score.to_bits();
+    // Flips what makes IEEE 754 bits rise with the number, the other way round.
+    if bits >> 31 == 0 { !(bits | 1 << 31) } else { bits }
 }
 
 /// What the ranker says of each candidate, in columns; row i = candidate i.
@@ -144,5 +167,31 @@ impl TaskScores {
     pub fn is_complete(&self, rows: usize) -> bool {
         [&self.complete, &self.skip, &self.like, &self.blended].iter().all(|c| c.len() == rows)
             && self.blended.iter().all(|s| s.is_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::by_score;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn sorts_as_scores_compare(
+            rows in prop::collection::vec((any::<f32>(), 0u32..50), 0..60), coarse in any::<bool>(),
+        ) {
+            let mut set = CandidateSet::default();
+            rows.iter().for_each(|(_, t)| set.push(Retrieved { track: TrackIx(*t), score: 0.0 }, Source::Popular));
+            let scores: Vec<f32> = rows.iter().map(|(s, _)| if coarse { s.signum() } else { *s }).collect();
+            let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+            let mut twin = order.clone();
+            set.sort_rows(&mut order, &scores);
+            twin.sort_by(|a, b| {
+                let (a, b) = (*a as usize, *b as usize);
+                by_score(scores[a], scores[b]).then(set.tracks[a].cmp(&set.tracks[b]))
+            });
+            prop_assert_eq!(order, twin);
+        }
     }
 }

@@ -97,7 +97,10 @@ impl Runtime {
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_log_level(LogLevel::Warning)?;
         let mut builder: SessionBuilder = match device {
-            Device::Cpu => shared.map_or(Ok(builder.clone()), |shared| shared.give(builder))?,
+            Device::Cpu => match shared {
+                Some(shared) => shared.give(builder)?,
+                None => builder,
+            },
             Device::Cuda => {
                 let cuda = CUDA::default().with_device_id(self.device_id).build().error_on_failure();
                 builder.with_execution_providers([cuda])?

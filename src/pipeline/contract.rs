@@ -1,7 +1,7 @@
-//! What the runner demands of a stage's work, and the order it gives to rows.
+//! What the runner demands of a stage's work.
 
 use super::StageError;
-use crate::domain::{CandidateSet, Retrieved, by_score};
+use crate::domain::Retrieved;
 
 /// At most `quota` hits, all with finite scores.
 pub(super) fn check_hits(hits: &[Retrieved], quota: usize) -> Result<(), StageError> {
@@ -30,14 +30,6 @@ pub(super) fn check_scores(scores: &[f32]) -> Result<(), StageError> {
         Some(row) => Err(StageError::Contract(format!("row {row} got a score that is not finite"))),
         None => Ok(()),
     }
-}
-
-/// Best first; ties by row's track so that equal scores order the same everywhere.
-pub(super) fn sort_rows(order: &mut [u32], scores: &[f32], candidates: &CandidateSet) {
-    order.sort_unstable_by(|a, b| {
-        by_score(scores[*a as usize], scores[*b as usize])
-            .then_with(|| candidates.tracks[*a as usize].cmp(&candidates.tracks[*b as usize]))
-    });
 }
 
 #[cfg(test)]

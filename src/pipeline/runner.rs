@@ -295,7 +295,7 @@ impl Pipeline {
         propensity.resize(candidates.len(), None);
         order.clear();
         order.extend(0..candidates.len() as u32);
-        contract::sort_rows(order, list_scores, candidates);
+        candidates.sort_rows(order, list_scores);
         for stage in &mut self.stages.rerankers {
             kept.clone_from(order);
             let before = order.len();

@@ -84,7 +84,7 @@ pub(crate) fn rerank(
     let candidates = candidates(scores.len());
     let mut scores = scores.to_vec();
     let mut order: Vec<u32> = (0..scores.len() as u32).collect();
-    super::rerank::sort_by_score(&mut order, &scores, &candidates);
+    candidates.sort_rows(&mut order, &scores);
     let mut propensity = vec![None; scores.len()];
     stage.rerank(context, &candidates, &mut scores, &mut propensity, &mut order, limit).unwrap();
     assert!(propensity.iter().all(Option::is_none), "nothing here is drawn by chance");
@@ -94,7 +94,7 @@ pub(crate) fn rerank(
 /// The order of these scores, best first.
 pub(crate) fn ranking(scores: &[f32]) -> Vec<u32> {
     let mut order: Vec<u32> = (0..scores.len() as u32).collect();
-    super::rerank::sort_by_score(&mut order, scores, &candidates(scores.len()));
+    candidates(scores.len()).sort_rows(&mut order, scores);
     order
 }
 

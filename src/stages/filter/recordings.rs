@@ -11,17 +11,19 @@ pub(super) struct Recordings {
     catalogue: Arc<Catalogue>,
     /// The set holds 32-bit row numbers; here they are rows of recordings.
     seen: TrackSet,
+    len: usize,
 }
 
 impl Recordings {
     /// An empty set.
     pub(super) fn new(catalogue: Arc<Catalogue>) -> Self {
-        Self { catalogue, seen: TrackSet::default() }
+        Self { catalogue, seen: TrackSet::default(), len: 0 }
     }
 
     /// Replaces the set by the recordings of `tracks`; rows of another catalogue are passed over.
     pub(super) fn set(&mut self, tracks: impl IntoIterator<Item = TrackIx>) {
         self.seen.clear();
+        self.len = 0;
         for track in tracks {
             if track.at() < self.catalogue.len() {
                 self.insert(track);
@@ -31,12 +33,14 @@ impl Recordings {
 
     /// Adds the recording of a track; `true` if it was new.
     pub(super) fn insert(&mut self, track: TrackIx) -> bool {
-        self.seen.insert(TrackIx(self.catalogue.recording_of(track).0))
+        let new = self.seen.insert(TrackIx(self.catalogue.recording_of(track).0));
+        self.len += usize::from(new);
+        new
     }
 
     /// Whether the recording of a track is in the set.
     #[inline]
     pub(super) fn contains(&self, track: TrackIx) -> bool {
-        self.seen.contains(TrackIx(self.catalogue.recording_of(track).0))
+        self.len > 0 && self.seen.contains(TrackIx(self.catalogue.recording_of(track).0))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::sort_by_score;
 use crate::domain::{CandidateSet, Popularity, RequestContext};
 use crate::pipeline::{Reranker, StageError};
 
@@ -42,7 +41,7 @@ impl Reranker for PopularityPenalty {
             // A track added after the bundle was built has no plays yet.
             *score -= weight * self.popularity.score.get(track.at()).copied().unwrap_or(0.0);
         }
-        sort_by_score(order, list_scores, candidates);
+        candidates.sort_rows(order, list_scores);
         Ok(())
     }
 }

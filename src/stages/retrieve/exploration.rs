@@ -9,7 +9,7 @@ use crate::index::{TopK, dot};
 use crate::pipeline::{Deadline, Retriever, StageError, TrackSet};
 
 /// Tracks drawn for one that is kept.
-const DRAWN_A_PLACE: usize = 20;
+const DRAWN_A_PLACE: usize = 12;
 /// Tracks drawn between two looks at the clock.
 const DRAWS_A_CHECK: usize = 1_024;
 /// Which of the request seed's random streams is this stage's.

@@ -23,9 +23,6 @@ use crate::domain::{Retrieved, TrackIx};
 use crate::index::IndexError;
 use crate::pipeline::StageError;
 
-/// Tracks scored between two looks at the clock.
-const ROWS_A_CHECK: usize = 4_096;
-
 /// Appends a track to a list whose order is the only thing known about it: scores fall evenly from 1 at the first place
 /// to almost 0 at the last of `quota`.
 #[inline]
