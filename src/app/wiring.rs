@@ -17,7 +17,7 @@ use crate::stages::filter::{
 };
 use crate::stages::observe::{MetricsObserver, ServedObserver, TraceObserver, TraceStore};
 use crate::stages::rank::MmoeRanker;
-use crate::stages::rerank::{ArtistSeparation, Diversity, PopularityPenalty};
+use crate::stages::rerank::{ArtistSeparation, Diversity, PopularityPenalty, SkipPenalty};
 use crate::stages::retrieve::{
     ArtistCharts, Exploration, Fresh, GlobalTop, MarketTop, Popular, SessionArtists, TwoTower, UserTop,
 };
@@ -189,6 +189,7 @@ impl Wiring {
     fn rerankers(&self, builder: PipelineBuilder) -> PipelineBuilder {
         let bundle = &self.bundle;
         builder
+            .reranker(SkipPenalty::new(Arc::clone(&bundle.catalogue), Arc::clone(&bundle.vectors)))
             .reranker(PopularityPenalty::new(Arc::clone(&bundle.popularity)))
             .reranker(Diversity::new(Arc::clone(&bundle.vectors)))
             .reranker(ArtistSeparation::new(Arc::clone(&bundle.catalogue)))

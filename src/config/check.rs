@@ -10,7 +10,7 @@ use super::faults::{Fault, Problem};
 use super::layers::Setting;
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 35] = [
+const RANGES: [(&str, f64, f64); 36] = [
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -45,6 +45,7 @@ const RANGES: [(&str, f64, f64); 35] = [
     ("knobs.blend.skip", 0.0, 10.0),
     ("knobs.blend.like", 0.0, 10.0),
     ("knobs.popularity_penalty", 0.0, 5.0),
+    ("knobs.skip_penalty", 0.0, 5.0),
     ("knobs.artist_window", 1.0, 50.0),
 ];
 

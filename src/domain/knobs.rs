@@ -26,12 +26,14 @@ pub struct Knobs {
     pub blend: BlendWeights,
     /// Strength of the popularity penalty at `discovery` = 1. Default 0.3, range 0..5. At `discovery` = 0 there is none.
     pub popularity_penalty: f32,
+    /// Strength of the penalty of what this session skipped early: by the same artist, or alike. Default 0.2, range 0..5.
+    pub skip_penalty: f32,
     /// At most one track of an artist in any `artist_window` consecutive places. Default 4, range 1..50; 1 = off.
     pub artist_window: usize,
 }
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { blend: BlendWeights::default(), popularity_penalty: 0.3, artist_window: 4 }
+        Self { blend: BlendWeights::default(), popularity_penalty: 0.3, skip_penalty: 0.2, artist_window: 4 }
     }
 }

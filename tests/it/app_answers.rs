@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::app_support::{TestApp, ids};
 
 /// The stages of the funnel in the order in which they report.
-const STAGES: [&str; 23] = [
+const STAGES: [&str; 24] = [
     "session",
     "profile",
     "user_vector",
@@ -27,6 +27,7 @@ const STAGES: [&str; 23] = [
     "taken_down",
     "same_recording",
     "mmoe",
+    "skip_penalty",
     "popularity_penalty",
     "diversity",
     "artist_separation",
@@ -110,7 +111,7 @@ async fn weights_count_from_the_next_request() {
     let app = TestApp::with(|config| config.knobs.artist_window = 1);
     app.past("u1", [3, 4, 8]).await;
     let weigh = |complete: f32, skip: f32, like: f32| {
-        json!({"blend": {"complete": complete, "skip": skip, "like": like}, "popularity_penalty": 0.3,
+        json!({"blend": {"complete": complete, "skip": skip, "like": like}, "popularity_penalty": 0.3, "skip_penalty": 0.2,
                "artist_window": 1})
     };
     let put = async |knobs: &Value| app.ask(TestRequest::put().uri("/admin/knobs").set_json(knobs)).await;

@@ -44,7 +44,7 @@ fn body(endpoint: &Endpoint) -> BoxedStrategy<String> {
     match PATHS.iter().position(|path| *path == endpoint.path) {
         Some(at) => bodies(at).boxed(),
         None if endpoint.method == "PUT" => {
-            let knobs = json!({"blend": {"complete": 1, "skip": 0.5, "like": 0.1}, "popularity_penalty": 0.3,
+            let knobs = json!({"blend": {"complete": 1, "skip": 0.5, "like": 0.1}, "popularity_penalty": 0.3, "skip_penalty": 0.2,
                                "artist_window": 3});
             prop_oneof![Just(knobs.to_string()), any_json().prop_map(|value| value.to_string())].boxed()
         }

@@ -7,7 +7,7 @@ use segue::stages::observe::TraceStore;
 
 use crate::app_support::TestApp;
 
-const SERVING: [&str; 29] = [
+const SERVING: [&str; 30] = [
     "context session Skip",
     "context profile Skip",
     "context user_vector Skip",
@@ -28,6 +28,7 @@ const SERVING: [&str; 29] = [
     "filter taken_down",
     "filter same_recording",
     "rank mmoe",
+    "rerank skip_penalty",
     "rerank popularity_penalty",
     "rerank diversity",
     "rerank artist_separation",

@@ -14,6 +14,7 @@ pub fn check_knobs(knobs: &Knobs) -> Result<(), ApiError> {
     checks.range("blend.skip", knobs.blend.skip, 0.0..=10.0);
     checks.range("blend.like", knobs.blend.like, 0.0..=10.0);
     checks.range("popularity_penalty", knobs.popularity_penalty, 0.0..=5.0);
+    checks.range("skip_penalty", knobs.skip_penalty, 0.0..=5.0);
     checks.range("artist_window", knobs.artist_window, 1..=50);
     checks.finish()
 }
