@@ -28,8 +28,6 @@ pub struct Bundle {
     pub index: IndexHandle,
     /// Listener to vector.
     pub user_tower: Model,
-    /// Track to vector.
-    pub item_tower: Model,
     /// Candidates to probabilities; a bundle without one serves at rung `retrieval_order`.
     pub ranker: Option<Model>,
 }
@@ -45,6 +43,8 @@ impl Bundle {
         if let Some(fault) = layout::faults(directory, &manifest).into_iter().next() {
             return Err(fault);
         }
+        // Checked and let go: its vectors stand in the bundle, and its table of ids is as large as they are.
+        parts::required_model(directory, &manifest, runtime, ModelKind::ItemTower)?;
         let catalogue = parts::catalogue(directory, &manifest)?;
         let vectors = Arc::new(parts::vectors(directory, &manifest)?);
         let popularity = parts::popularity(directory, &catalogue)?;
@@ -52,7 +52,6 @@ impl Bundle {
             version: manifest.version.as_str().into(),
             intents: parts::intents(directory)?.into(),
             user_tower: parts::required_model(directory, &manifest, runtime, ModelKind::UserTower)?,
-            item_tower: parts::required_model(directory, &manifest, runtime, ModelKind::ItemTower)?,
             ranker: parts::model(directory, &manifest, runtime, ModelKind::Ranker)?,
             index: parts::index(directory, &manifest, &config.index, Arc::clone(&vectors))?,
             catalogue: Arc::new(catalogue),

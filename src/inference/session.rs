@@ -16,7 +16,8 @@ pub struct Model {
     kind: ModelKind,
     dim: usize,
     bytes: Arc<[u8]>,
-    weights: SharedWeights,
+    /// Absent for the item tower, which no lane runs: its table of ids can be as large as all item vectors.
+    weights: Option<SharedWeights>,
     runtime: Runtime,
 }
 
@@ -34,7 +35,8 @@ impl Model {
     ) -> Result<Self, InferenceError> {
         let bytes = bytes.into();
         onnx_file::refuse_external_data(&bytes).map_err(|why| refused(kind, why))?;
-        let weights = SharedWeights::of(&bytes).map_err(|why| refused(kind, why))?;
+        let shared = kind != ModelKind::ItemTower;
+        let weights = shared.then(|| SharedWeights::of(&bytes)).transpose().map_err(|why| refused(kind, why))?;
         let model = Self { kind, dim, bytes, weights, runtime: runtime.clone() };
         model.session(kind)?;
         Ok(model)
@@ -70,7 +72,7 @@ impl Model {
         if kind != self.kind {
             return Err(refused(self.kind, format!("used as {}", kind.name())));
         }
-        let session = self.runtime.session(&self.bytes, Some(&self.weights)).map_err(|why| refused(kind, why))?;
+        let session = self.runtime.session(&self.bytes, self.weights.as_ref()).map_err(|why| refused(kind, why))?;
         let signature = kind.signature(self.dim);
         signature.check(session.inputs(), session.outputs()).map_err(|why| refused(kind, why))?;
         Ok(ModelSession { session, kind })
