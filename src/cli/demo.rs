@@ -76,7 +76,7 @@ fn invitation(address: SocketAddr) -> String {
          what should u1 hear next?\n  \
          curl -s http://{address}/v1/next-tracks -H 'content-type: application/json' \\\n    \
          -d '{{\"user_id\":\"u1\",\"session_id\":\"s1\",\"limit\":5,\"market\":\"SE\",\"explain\":\"reasons\"}}'\n\n\
-         u1 skips the first one; ask again and see\n  \
+         u1 skips the first one (put its track_id for t1); ask again and see\n  \
          curl -s http://{address}/v1/events -H 'content-type: application/json' \\\n    \
          -d \"{{\\\"events\\\":[{{\\\"event_id\\\":\\\"e-$RANDOM\\\",\\\"user_id\\\":\\\"u1\\\",\\\"session_id\\\":\\\"s1\\\",\
          \\\"track_id\\\":\\\"t1\\\",\\\"type\\\":\\\"skip\\\",\\\"played_ms\\\":4000,\\\"client_ts\\\":\\\"$(date -u +%FT%TZ)\\\"}}]}}\"\n\n\

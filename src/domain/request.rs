@@ -74,31 +74,42 @@ pub struct Request {
 }
 
 impl Request {
-    /// The request that a client would have sent just before an event: for evaluation and training rows. One track
-    /// wanted, dials at 0, seed 0.
-    pub fn before(event: &Event, catalogue: &Catalogue) -> Self {
+    /// The least that can be asked: one track for a listener at a moment, nothing known beside it, dials and seed at 0.
+    pub fn new(user_id: UserId, now_ms: i64) -> Self {
         Self {
-            user_id: event.user_id.clone(),
-            session_id: Some(event.session_id.clone()),
+            user_id,
+            session_id: None,
             limit: 1,
             surface: None,
             current_track: None,
             seed_tracks: Vec::new(),
             seed_artists: Vec::new(),
             exclude: Vec::new(),
-            market: event.market.clone(),
-            market_ix: event.market.as_deref().and_then(|code| catalogue.find_market(code)),
+            market: None,
+            market_ix: None,
             allow_explicit: true,
             discovery: 0.0,
             diversity: 0.0,
             target: Target::default(),
-            device: event.device.unwrap_or(Device::Other),
-            local_hour: event.local_hour,
+            device: Device::Other,
+            local_hour: None,
             explain: ExplainLevel::None,
             seed: 0,
-            now_ms: event.ts_ms,
+            now_ms,
             unknown_ids: 0,
             candidates: None,
+        }
+    }
+
+    /// The request that a client would have sent just before an event: for evaluation and training rows.
+    pub fn before(event: &Event, catalogue: &Catalogue) -> Self {
+        Self {
+            session_id: Some(event.session_id.clone()),
+            market: event.market.clone(),
+            market_ix: event.market.as_deref().and_then(|code| catalogue.find_market(code)),
+            device: event.device.unwrap_or(Device::Other),
+            local_hour: event.local_hour,
+            ..Self::new(event.user_id.clone(), event.ts_ms)
         }
     }
 }

@@ -1,36 +1,7 @@
 //! Small catalogues, vectors and events for tests.
 
-use crate::domain::{
-    ArtistId, Catalogue, Device, Event, EventId, EventType, ExplainLevel, ItemVectors, Request, SessionId, Target,
-    Track, TrackId, UserId,
-};
-
-/// A track of 200 s with nothing but ids.
-pub(crate) fn track(id: &str, artist: &str) -> Track {
-    Track {
-        track_id: TrackId::new(id).unwrap(),
-        title: id.into(),
-        artist_id: ArtistId::new(artist).unwrap(),
-        artist_name: artist.into(),
-        album_id: None,
-        recording_id: None,
-        genre: None,
-        release_day: None,
-        duration_ms: Some(200_000),
-        explicit: false,
-        tempo_bpm: None,
-        energy: None,
-        valence: None,
-        danceability: None,
-        acousticness: None,
-        loudness_db: None,
-        key: None,
-        mode: None,
-        markets: None,
-        available_from_ms: None,
-        available_until_ms: None,
-    }
-}
+pub(crate) use crate::domain::bare_track as track;
+use crate::domain::{Catalogue, Event, EventId, EventType, ItemVectors, Request, SessionId, TrackId, UserId};
 
 /// Twelve tracks `t0`..`t11` by four artists `a0`..`a3` in two genres and three albums; the odd ones have audio.
 pub(crate) fn catalogue() -> Catalogue {
@@ -82,29 +53,7 @@ pub(crate) fn event(id: &str, user: &str, session: &str, kind: EventType, track:
 
 /// A request with nothing but a listener and a clock.
 pub(crate) fn request(user: &str, now_ms: i64) -> Request {
-    Request {
-        user_id: UserId::new(user).unwrap(),
-        session_id: None,
-        limit: 10,
-        surface: None,
-        current_track: None,
-        seed_tracks: vec![],
-        seed_artists: vec![],
-        exclude: vec![],
-        market: None,
-        market_ix: None,
-        allow_explicit: true,
-        discovery: 0.0,
-        diversity: 0.0,
-        target: Target::default(),
-        device: Device::Other,
-        local_hour: None,
-        explain: ExplainLevel::None,
-        seed: 0,
-        now_ms,
-        unknown_ids: 0,
-        candidates: None,
-    }
+    Request { limit: 10, ..Request::new(UserId::new(user).unwrap(), now_ms) }
 }
 
 /// Random listening of one user in one session: any event type on any of the twelve tracks, times not always in order.

@@ -4,34 +4,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::{
-    Answer, CandidateSet, Device, ExplainLevel, Knobs, RemovalReason, Request, RequestContext, Retrieved, Rung, Source,
-    Target, TaskScores, TrackIx, UserId,
+    Answer, CandidateSet, Knobs, RemovalReason, Request, RequestContext, Retrieved, Rung, Source, TaskScores, TrackIx,
+    UserId,
 };
 
 fn request(limit: usize) -> Arc<Request> {
-    Arc::new(Request {
-        user_id: UserId::new("u").unwrap(),
-        session_id: None,
-        limit,
-        surface: None,
-        current_track: None,
-        seed_tracks: vec![],
-        seed_artists: vec![],
-        exclude: vec![],
-        market: None,
-        market_ix: None,
-        allow_explicit: true,
-        discovery: 0.0,
-        diversity: 0.0,
-        target: Target::default(),
-        device: Device::Other,
-        local_hour: None,
-        explain: ExplainLevel::None,
-        seed: 1,
-        now_ms: 0,
-        unknown_ids: 0,
-        candidates: None,
-    })
+    Arc::new(Request { limit, seed: 1, ..Request::new(UserId::new("u").unwrap(), 0) })
 }
 
 /// A retriever that returns these rows, or misbehaves.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Catalogue, Device, ExplainLevel, ItemVectors, Knobs, Play, Popularity, Request, RequestContext, SessionState,
-    Target, Track, TrackIx, UserId, UserProfile, bare_track,
+    Catalogue, ItemVectors, Knobs, Play, Popularity, Request, RequestContext, SessionState, Track, TrackIx, UserId,
+    UserProfile, bare_track,
 };
 use crate::features::Assembler;
 use crate::index;
@@ -21,29 +21,7 @@ pub(crate) fn catalogue(tracks: usize, edit: impl Fn(usize, &mut Track)) -> Arc<
 
 /// A request with nothing but a listener.
 pub(crate) fn request() -> Request {
-    Request {
-        user_id: UserId::new("u").unwrap(),
-        session_id: None,
-        limit: 20,
-        surface: None,
-        current_track: None,
-        seed_tracks: Vec::new(),
-        seed_artists: Vec::new(),
-        exclude: Vec::new(),
-        market: None,
-        market_ix: None,
-        allow_explicit: true,
-        discovery: 0.0,
-        diversity: 0.0,
-        target: Target::default(),
-        device: Device::Other,
-        local_hour: None,
-        explain: ExplainLevel::None,
-        seed: 1,
-        now_ms: 0,
-        unknown_ids: 0,
-        candidates: None,
-    }
+    Request { limit: 20, seed: 1, ..Request::new(UserId::new("u").unwrap(), 0) }
 }
 
 /// The context of a request, with what a session and a profile hold.

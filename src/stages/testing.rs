@@ -3,63 +3,19 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Answer, ArtistId, CandidateSet, Device, ExplainLevel, Knobs, PoolCounts, RecommendationId, Request, RequestContext,
-    Retrieved, Rung, ServedTrack, Source, Target, Track, TrackId, TrackIx, UserId,
+    Answer, CandidateSet, Knobs, PoolCounts, RecommendationId, Request, RequestContext, Retrieved, Rung, ServedTrack,
+    Source, Track, TrackIx, UserId, bare_track,
 };
 use crate::pipeline::Reranker;
 
 /// A track `t<row>` with nothing but ids.
 pub(crate) fn track(row: usize, artist: &str) -> Track {
-    Track {
-        track_id: TrackId::new(format!("t{row}")).unwrap(),
-        title: String::new(),
-        artist_id: ArtistId::new(artist).unwrap(),
-        artist_name: String::new(),
-        album_id: None,
-        recording_id: None,
-        genre: None,
-        release_day: None,
-        duration_ms: None,
-        explicit: false,
-        tempo_bpm: None,
-        energy: None,
-        valence: None,
-        danceability: None,
-        acousticness: None,
-        loudness_db: None,
-        key: None,
-        mode: None,
-        markets: None,
-        available_from_ms: None,
-        available_until_ms: None,
-    }
+    bare_track(&format!("t{row}"), artist)
 }
 
 /// A request with nothing but a listener and the two dials.
 pub(crate) fn request(discovery: f32, diversity: f32) -> Request {
-    Request {
-        user_id: UserId::new("u").unwrap(),
-        session_id: None,
-        limit: 20,
-        surface: None,
-        current_track: None,
-        seed_tracks: vec![],
-        seed_artists: vec![],
-        exclude: vec![],
-        market: None,
-        market_ix: None,
-        allow_explicit: true,
-        discovery,
-        diversity,
-        target: Target::default(),
-        device: Device::Other,
-        local_hour: None,
-        explain: ExplainLevel::None,
-        seed: 0,
-        now_ms: 0,
-        unknown_ids: 0,
-        candidates: None,
-    }
+    Request { limit: 20, discovery, diversity, ..Request::new(UserId::new("u").unwrap(), 0) }
 }
 
 /// The context of [`request`] with default knobs.

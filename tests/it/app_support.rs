@@ -10,7 +10,7 @@ use segue::app::Engine;
 use segue::backfill::{TowersPlan, towers};
 use segue::bundle::{BuildConfig, Bundle, build};
 use segue::config::Config;
-use segue::domain::{Device, ExplainLevel, Request, SessionId, Target, Track, UserId};
+use segue::domain::{Request, SessionId, Track, UserId};
 use segue::http::{Audience, RUNG, Service, app};
 use segue::inference::Runtime;
 use segue::startup;
@@ -242,29 +242,8 @@ pub(crate) fn skip(user: &str, session: &str, track: &str) -> Value {
 
 /// A resolved question at [`NOW_MS`] with every dial at 0.
 pub(crate) fn request(user: &str, session: Option<&str>) -> Request {
-    Request {
-        user_id: UserId::new(user).unwrap(),
-        session_id: session.map(|id| SessionId::new(id).unwrap()),
-        limit: 10,
-        surface: None,
-        current_track: None,
-        seed_tracks: Vec::new(),
-        seed_artists: Vec::new(),
-        exclude: Vec::new(),
-        market: None,
-        market_ix: None,
-        allow_explicit: true,
-        discovery: 0.0,
-        diversity: 0.0,
-        target: Target::default(),
-        device: Device::Other,
-        local_hour: None,
-        explain: ExplainLevel::None,
-        seed: 1,
-        now_ms: NOW_MS,
-        unknown_ids: 0,
-        candidates: None,
-    }
+    let session_id = session.map(|id| SessionId::new(id).unwrap());
+    Request { session_id, limit: 10, seed: 1, ..Request::new(UserId::new(user).unwrap(), NOW_MS) }
 }
 
 /// The bundle of an application.
