@@ -35,7 +35,9 @@ async fn a_session_shows_what_happened_in_it() {
 #[actix_web::test]
 async fn erasure_forgets_a_listener_and_nobody_else() {
     let app = TestApp::new();
-    let ask = async |user: &str| app.next(json!({"user_id": user, "limit": 100, "explain": "reasons"})).await;
+    let ask = async |user: &str| {
+        app.next(json!({"user_id": user, "limit": 100, "explain": "reasons", "context": {"local_hour": 8}})).await
+    };
     for user in ["u1", "u2"] {
         app.past(user, [3, 4, 8]).await;
         let session = format!("s-{user}");
