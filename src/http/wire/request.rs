@@ -118,7 +118,7 @@ requests! {
     /// How much the answer explains. Absent: none.
     #[serde(default)]
     explain: ExplainLevel,
-    /// Seed of all randomness: the same seed, state and bundle give the same answer. Absent: drawn.
+    /// Seed of all randomness: the same seed, state, bundle and moment give the same answer. Absent: drawn.
     seed: Option<u64>,
 }
 

@@ -10,7 +10,7 @@ const MAX_ARTISTS: usize = 30;
 const PROFILE_ARTISTS: usize = 10;
 
 /// Other tracks of the artists at hand, most popular first, in turns between the artists: of the seeds, of what sounds
-/// now, of the session from its latest play back; where there are none, the listener's favourite artists. A listener
+/// now, of the session from its latest play back, but for skipped ones; where there are none, the listener's favourite artists. A listener
 /// without any gets no candidates, which is no failure. Scores say the place only.
 #[derive(Debug)]
 pub struct SessionArtists {
@@ -30,7 +30,7 @@ impl SessionArtists {
     fn gather(&mut self, context: &RequestContext) {
         let (request, session) = (&context.request, &context.session);
         let sounding = request.current_track.into_iter().chain(session.current.map(|play| play.track));
-        let played = session.window.iter().rev().map(|play| play.track);
+        let played = session.window.iter().rev().filter(|play| play.signal >= 0.0).map(|play| play.track);
         let of_tracks = request.seed_tracks.iter().copied().chain(sounding).chain(played);
         let artists = request.seed_artists.iter().copied().chain(of_tracks.map(|t| self.catalogue.artist_of(t)));
         self.artists.clear();
@@ -132,6 +132,14 @@ mod tests {
         let context = context(request, fixtures::session(&[0, 5]), favourites());
         assert_eq!(rows(&hits(&mut stage(), &context, 20)), [11, 2, 10, 4, 1, 9, 3]);
         assert_eq!(rows(&hits(&mut stage(), &context, 2)), [11, 2]);
+    }
+
+    #[test]
+    fn a_skipped_play_brings_no_more_of_its_artist() {
+        let mut session = fixtures::session(&[0, 5]);
+        session.window[0].signal = -1.0;
+        let context = context(request(), session, UserProfile::default());
+        assert_eq!(rows(&hits(&mut stage(), &context, 20)), [4, 3]);
     }
 
     #[test]
