@@ -163,12 +163,7 @@ impl Service for Serving {
     }
 
     fn erase_user(&self, user: &UserId) -> bool {
-        self.0.traces().forget(user.clone());
-        if let Err(error) = self.0.forget_events(user) {
-            tracing::error!(%error, "the log still holds events of an erased listener");
-        }
-        let known = self.0.state().profile(user).last_ms != 0;
-        self.0.state().erase(user) > 0 || known
+        self.0.erase(user)
     }
 
     fn ready(&self) -> bool {

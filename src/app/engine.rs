@@ -212,12 +212,14 @@ impl Engine {
         Ok(outcomes)
     }
 
-    /// Forgets what the event log holds of a listener.
-    ///
-    /// # Errors
-    /// The event log's: it may still hold something.
-    pub fn forget_events(&self, user: &UserId) -> Result<(), EventLogError> {
-        self.ingest.forget(user)
+    /// Forgets a listener: traces, logged events, profile and sessions. Whether anything was held.
+    pub fn erase(&self, user: &UserId) -> bool {
+        let traced = self.traces.forget(user);
+        if let Err(error) = self.ingest.forget(user) {
+            tracing::error!(%error, "the log still holds events of an erased listener");
+        }
+        let known = self.state().profile(user).last_ms != 0;
+        self.state().erase(user) > 0 || known || traced
     }
 
     /// All metrics in Prometheus' text format, gauges brought up to date.

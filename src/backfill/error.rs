@@ -1,5 +1,7 @@
 //! Why rows could not be written.
 
+use std::path::Path;
+
 use crate::app::AppError;
 use crate::bundle::BundleError;
 use crate::domain::CatalogueError;
@@ -29,4 +31,9 @@ pub enum BackfillError {
     /// A file that is no table.
     #[error("{0}")]
     File(String),
+}
+
+/// Names the file in an I/O fault.
+pub(super) fn file_fault(path: &Path, fault: impl std::fmt::Display) -> BackfillError {
+    BackfillError::Table(TableError { file: path.display().to_string(), fault: fault.to_string() })
 }

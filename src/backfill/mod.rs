@@ -1,6 +1,7 @@
 //! Training rows from old events (`docs/formats.md`): the events are replayed in time order through the code that serves,
 //! and every row holds what that code computed just before a play began.
 
+mod data;
 mod error;
 mod moment;
 mod open;

@@ -1,67 +1,9 @@
 //! The moment before a play begins, as the serving code sees it.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{BackfillError, EVENTS_A_TICK, Progress};
-use crate::domain::{Catalogue, Event, Knobs, Request, RequestContext, TrackIx};
+use crate::domain::{Catalogue, Event, Knobs, Request, RequestContext};
 use crate::features::StateStore;
-use crate::tables::{TableError, read_events, read_tracks};
-
-/// A data directory: its catalogue, and the way to its events.
-pub(super) struct Data {
-    pub(super) catalogue: Arc<Catalogue>,
-    events: PathBuf,
-    total: u64,
-}
-
-impl Data {
-    /// Reads the catalogue.
-    pub(super) fn open(directory: &Path) -> Result<Self, BackfillError> {
-        let catalogue = Catalogue::new(read_tracks(&directory.join("tracks.parquet"))?)?;
-        Ok(Self { catalogue: Arc::new(catalogue), events: directory.join("events.parquet"), total: 0 })
-    }
-
-    /// First and last time of the events, which must be sorted; remembers how many there are.
-    pub(super) fn span(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(i64, i64), BackfillError> {
-        let (mut first, mut last, mut count) = (i64::MAX, i64::MIN, 0u64);
-        self.each("events", progress, |event| {
-            if event.ts_ms < last {
-                let id = &event.event_id;
-                return Err(BackfillError::History(format!(
-                    "row {count} ({id}) lies before the row above it: sort by ts_ms"
-                )));
-            }
-            (first, last, count) = (first.min(event.ts_ms), event.ts_ms, count + 1);
-            Ok(true)
-        })?;
-        self.total = count;
-        if count == 0 { Err(BackfillError::History("holds no event".into())) } else { Ok((first, last)) }
-    }
-
-    /// Calls `visit` with every event until it says `false`.
-    pub(super) fn each(
-        &self,
-        step: &'static str,
-        progress: &mut dyn FnMut(Progress),
-        mut visit: impl FnMut(&Event) -> Result<bool, BackfillError>,
-    ) -> Result<(), BackfillError> {
-        for (done, event) in (0u64..).zip(read_events(&self.events)?) {
-            if done % EVENTS_A_TICK == 0 {
-                progress(Progress { step, done, total: self.total });
-            }
-            if !visit(&event?)? {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The track that an event begins to play, or ends without a known beginning.
-    pub(super) fn track(&self, event: &Event) -> Option<TrackIx> {
-        event.track_id.as_ref().and_then(|id| self.catalogue.find(id.as_str()))
-    }
-}
 
 /// The context in which the listener chose: the state as it is now, the clock and the device of the event.
 pub(super) fn context(state: &StateStore, event: &Event, catalogue: &Catalogue) -> RequestContext {
@@ -70,9 +12,4 @@ pub(super) fn context(state: &StateStore, event: &Event, catalogue: &Catalogue) 
     context.session = state.session(&event.session_id, event.ts_ms);
     context.profile = state.profile(&event.user_id);
     context
-}
-
-/// Names the file in an I/O fault.
-pub(super) fn file_fault(path: &Path, fault: impl std::fmt::Display) -> BackfillError {
-    BackfillError::Table(TableError { file: path.display().to_string(), fault: fault.to_string() })
 }

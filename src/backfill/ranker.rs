@@ -8,7 +8,8 @@ use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 
-use super::moment::{Data, file_fault};
+use super::data::Data;
+use super::error::file_fault;
 use super::open::Open;
 use super::rows::{RANKER, RankerRow, split, write_schema};
 use super::settling::Settling;

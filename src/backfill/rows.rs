@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::BackfillError;
-use super::moment::file_fault;
+use super::error::file_fault;
 use crate::features::schema::{RowsInfo, describe};
 use crate::tables::{Column, Type};
 

@@ -128,7 +128,7 @@ fn tower_rows_say_what_was_known_just_before_the_play() {
     assert!(all.len() > 100 && summary.refused == 0, "{summary:?}");
     let first_ms = fixture.events[0].ts_ms;
     let valid_from = summary.rank_from_ms - (summary.rank_from_ms - first_ms) / 20;
-    let catalogue = super::moment::Data::open(&fixture.at("")).unwrap().catalogue;
+    let catalogue = super::data::Data::open(&fixture.at("")).unwrap().catalogue;
     for row in all.iter().step_by(all.len() / 12) {
         assert!(row.ts_ms < summary.rank_from_ms && (row.split == "valid") == (row.ts_ms >= valid_from));
         let (past, event) = fixture.before(&row.user_id, row.ts_ms);
@@ -222,7 +222,7 @@ fn labels_come_from_the_very_play_and_from_what_is_said_of_it_soon_after() {
 #[test]
 fn draws_from_the_rankers_window_only() {
     let fixture = Fixture::new();
-    let data = super::moment::Data::open(&fixture.at("")).unwrap();
+    let data = super::data::Data::open(&fixture.at("")).unwrap();
     let starts: Vec<usize> =
         (0..fixture.events.len()).filter(|at| fixture.events[*at].kind == EventType::PlayStart).collect();
     let (from, until) = (starts[20], starts[40]);

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::moment::{Data, context, file_fault};
+use super::data::Data;
+use super::error::file_fault;
+use super::moment::context;
 use super::open::Open;
 use super::rows::{ITEMS, ItemRow, TOWERS, TowerRow, split, write_schema};
 use super::{BackfillError, Progress};

@@ -61,12 +61,15 @@ impl TraceStore {
         self.traces.get(id)
     }
 
-    /// Drops every trace of a listener (erasure); later ones are kept again. The predicate is held until the next
-    /// maintenance of the cache.
-    pub fn forget(&self, listener: UserId) {
+    /// Drops every trace of a listener (erasure) and tells whether there was one; later ones are kept again. Goes over all
+    /// traces. The predicate is held until the next maintenance of the cache.
+    pub fn forget(&self, listener: &UserId) -> bool {
+        let held = self.traces.iter().any(|(_, trace)| trace.request.user_id == *listener);
+        let listener = listener.clone();
         // Fails only where closures are not supported; the builder supports them.
         let _ = self.traces.invalidate_entries_if(move |_, trace| trace.request.user_id == listener);
         self.traces.run_pending_tasks();
+        held
     }
 
     /// Answers held, approximately.
@@ -135,9 +138,9 @@ mod tests {
         let store = TraceStore::new(DEFAULT_TRACE_BYTES);
         TraceObserver::new(store.clone()).observe(&context(0.0, 0.0), &named(1, 2));
         let id = RecommendationId::new("r-1").unwrap();
-        store.forget(UserId::new("other").unwrap());
+        assert!(!store.forget(&UserId::new("other").unwrap()));
         assert_eq!(store.get(&id).unwrap().answer.tracks.len(), 2);
-        store.forget(UserId::new("u").unwrap());
+        assert!(store.forget(&UserId::new("u").unwrap()));
         assert!(store.get(&id).is_none());
     }
 }
