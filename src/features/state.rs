@@ -166,7 +166,8 @@ impl StateStore {
     /// Whether a listener's event id has not been seen within the duplicate window; remembers it. Of several callers at
     /// once exactly one is told `true`. Ids of different listeners never meet.
     pub fn first_time(&self, user: &UserId, id: &EventId) -> bool {
-        self.seen.entry(self.fingerprint(user, id)).or_insert(()).is_fresh()
+        // `or_insert` would look and then insert, so that two callers could both be first; this one makes the others wait.
+        self.seen.entry(self.fingerprint(user, id)).or_insert_with(|| ()).is_fresh()
     }
 
     /// Takes an id out of the duplicate window: the event was not recorded after all and may be sent again.
