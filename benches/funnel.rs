@@ -16,7 +16,7 @@ use segue::bundle::Bundle;
 use segue::config::{Config, Engine};
 use segue::domain::{Knobs, Request, Retrieved, TrackIx, UnitVector};
 use segue::features::{History, StateStore};
-use segue::index::{VectorIndex, open};
+use segue::index::{VectorIndex, build};
 use segue::inference::{OrtRanker, OrtUserTower, RankerModel, Runtime, UserTower};
 use segue::metrics::Metrics;
 use segue::pipeline::{Deadline, Pipeline, StageReport, Width};
@@ -87,7 +87,7 @@ fn measure(directory: &Path, events: &Path) -> Result<()> {
     println!(
         "\n{} tracks, {} index (recall@{} {recall:.4}), {rows} candidates ranked, 20 returned, {} requests x {ROUNDS}",
         bundle.catalogue.len(),
-        bundle.index.engine(),
+        bundle.index.engine().name(),
         kernels.quota,
         cases.len(),
     );
@@ -152,7 +152,7 @@ impl Kernels {
 
     /// Recall of the served index against the exact scan, over all cases.
     fn recall(&mut self, bundle: &Bundle, cases: &[Case]) -> Result<f64> {
-        let exact = open(Engine::Exact, &Config::default().index, Arc::clone(&bundle.vectors), None)?;
+        let exact = build(Engine::Exact, &Config::default().index, Arc::clone(&bundle.vectors), &mut |_| {})?;
         let mut oracle = exact.searcher();
         let (mut found, mut wanted) = (0, 0);
         for case in cases {

@@ -15,6 +15,7 @@ pub mod features;
 pub mod http;
 pub mod import;
 pub mod index;
+pub mod index_bench;
 pub mod inference;
 pub mod metrics;
 pub mod pipeline;

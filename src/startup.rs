@@ -64,7 +64,7 @@ pub fn serve(
             admin = admin.map(tracing::field::display),
             bundle = %engine.bundle().version,
             tracks = engine.bundle().catalogue.len(),
-            engine = engine.bundle().index.engine(),
+            engine = engine.bundle().index.engine().name(),
             ready_ms = start.elapsed().as_millis() as u64,
             "ready"
         );

@@ -120,7 +120,7 @@ fn the_counter_counts() {
 
 #[test]
 fn retrieval_allocates_nothing_in_the_steady_state() {
-    for engine in [Engine::Exact, Engine::Hnsw] {
+    for engine in [Engine::Exact, Engine::Lists, Engine::Hnsw] {
         let served = served(engine);
         let mut hits: Vec<Retrieved> = Vec::new();
         for (mut retriever, quota) in served.wiring.retrievers() {

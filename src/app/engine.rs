@@ -83,7 +83,7 @@ impl Engine {
             config.events.clone(),
         );
         metrics.node.lanes.set(count as i64);
-        metrics.node.loaded(&bundle.version, bundle.index.engine(), bundle.catalogue.len());
+        metrics.node.loaded(&bundle.version, bundle.index.engine().name(), bundle.catalogue.len());
         let (knobs, searchers) = (ArcSwap::from_pointee(config.knobs), bounded(count));
         Ok(Self { knobs, config, wiring, lanes, ingest, metrics, traces, searchers })
     }

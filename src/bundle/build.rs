@@ -10,7 +10,7 @@ use super::manifest::{FORMAT, MANIFEST, Manifest, ModelEntry, check_version};
 use super::plays::PlaysRow;
 use super::sources::{self, AsOf, RowsSchema};
 use super::staging::Staging;
-use super::{BundleError, FileEntry, digest, intents, parts, plays, vectors_file};
+use super::{BundleError, FileEntry, digest, intents, layout, parts, plays, vectors_file};
 use crate::config::{IndexConfig, SignalConfig};
 use crate::domain::{Catalogue, Popularity};
 use crate::features::schema;
@@ -105,9 +105,9 @@ pub fn build(
     let columns = parts::columns(&catalogue, &popularity, counted.as_of_ms);
     let models = Models::open(&config.models, runtime)?;
     let vectors = Arc::new(embed(&models.item_tower, &catalogue, &columns, rows.sizes(), progress)?);
-    progress(Progress { step: "index", done: 0, total: 0 });
-    let index = index::open(config.index.engine, &config.index, Arc::clone(&vectors), None)
-        .map_err(|e| BundleError::file(VECTORS, e))?;
+    let mut shown = |at: index::BuildProgress| progress(Progress { step: at.step, done: at.done, total: at.total });
+    let index = index::build(config.index.engine, &config.index, Arc::clone(&vectors), &mut shown)
+        .map_err(|e| BundleError::file(layout::index_file(config.index.engine), e))?;
 
     progress(Progress { step: "files", done: 0, total: 0 });
     write_files(&staging, config, &catalogue, &counted.rows, &popularity, &index)?;
@@ -160,7 +160,7 @@ fn write_files(
         }
     }
     vectors_file::write(&staging.path(VECTORS), index.vectors()).map_err(|e| BundleError::file(VECTORS, e))?;
-    index.save(staging.directory()).map_err(|e| BundleError::file(index::GRAPH_FILE, e))?;
+    index.save(staging.directory()).map_err(|e| BundleError::file(layout::index_file(index.engine()), e))?;
     write_plays(&staging.path(POPULARITY), rows).map_err(|e| BundleError::file(POPULARITY, e.fault))?;
     let top: Vec<_> = popularity.global_top.iter().map(|track| &catalogue.track(*track).track_id).collect();
     staging.write(GLOBAL_TOP, &json(GLOBAL_TOP, &top)?)?;
@@ -203,7 +203,7 @@ fn manifest(
         as_of_ms: counted.as_of_ms,
         half_life_days: config.half_life_days,
         plays: counted.plays,
-        engine: index.engine().to_owned(),
+        engine: index.engine(),
         catalogue: parts::sizes(catalogue),
         trained: rows.sizes(),
         models: models.kinds.iter().map(entry).collect(),

@@ -25,7 +25,7 @@ impl Manifest {
             fact("trained on", &rows(trained))?;
         }
         fact("plays", &format_args!("{}, half-life {} days", self.plays, self.half_life_days))?;
-        fact("index", &self.engine)?;
+        fact("index", &self.engine.name())?;
         for (name, model) in &self.models {
             fact(name, &format_args!("{} -> {}", model.inputs.join(", "), model.output))?;
         }

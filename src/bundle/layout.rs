@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::manifest::{MANIFEST, Manifest};
 use super::{BundleError, digest};
-use crate::index::GRAPH_FILE;
+use crate::config::Engine;
+use crate::index::{FLAT_FILE, GRAPH_FILE};
 use crate::inference::ModelKind;
 
 /// The catalogue.
@@ -22,6 +23,17 @@ pub(super) const INTENTS: &str = "intents.json";
 pub(super) const PARITY: &str = "parity.json";
 /// The links of the HNSW index.
 pub(super) const GRAPH: &str = GRAPH_FILE;
+/// The cells of the lists index.
+pub(super) const FLAT: &str = FLAT_FILE;
+
+/// The file that an engine reads.
+pub(super) fn index_file(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Exact | Engine::Auto => VECTORS,
+        Engine::Lists => FLAT,
+        Engine::Hnsw => GRAPH,
+    }
+}
 
 struct Part {
     name: &'static str,
@@ -43,6 +55,7 @@ const PARTS: &[Part] = &[
     Part { name: INTENTS, required: true, max_bytes: MIB },
     Part { name: PARITY, required: false, max_bytes: 64 * MIB },
     Part { name: GRAPH, required: false, max_bytes: 512 * GIB },
+    Part { name: FLAT, required: false, max_bytes: 512 * GIB },
 ];
 
 /// The names that a bundle's files may have, without the manifest.
@@ -73,10 +86,10 @@ fn listing_faults(manifest: &Manifest) -> Vec<BundleError> {
             faults.push(BundleError::file(MANIFEST, format!("lists {} twice", entry.name)));
         }
     }
-    let hnsw = manifest.engine == "hnsw";
+    let index = index_file(manifest.engine);
     for part in PARTS {
         let model = ModelKind::ALL.into_iter().find(|kind| kind.file() == part.name);
-        let needed = part.required || (hnsw && part.name == GRAPH);
+        let needed = part.required || part.name == index;
         if needed && !seen.contains(part.name) {
             faults.push(BundleError::file(part.name, "missing: the manifest does not list it"));
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{BundleError, digest};
+use crate::config::Engine;
 use crate::features::schema;
 use crate::inference::ModelKind;
 
@@ -81,8 +82,8 @@ pub struct Manifest {
     pub half_life_days: f32,
     /// Positive plays before `as_of_ms`.
     pub plays: u64,
-    /// Index engine built into the bundle: `exact` (no file) or `hnsw`.
-    pub engine: String,
+    /// Index engine built into the bundle: `exact` (no file), `lists` or `hnsw`.
+    pub engine: Engine,
     /// Rows of the catalogue.
     pub catalogue: Sizes,
     /// Rows that the towers were trained with; later rows are unknown to them (id 0).
@@ -170,8 +171,8 @@ impl Manifest {
         if self.catalogue.tracks == 0 || u32::try_from(self.catalogue.tracks).is_err() {
             return Err(format!("{} tracks", self.catalogue.tracks));
         }
-        if !["exact", "hnsw"].contains(&self.engine.as_str()) {
-            return Err(format!("engine {:?} is not one this build knows", self.engine));
+        if self.engine == Engine::Auto {
+            return Err("engine \"auto\" is a choice, not an index".into());
         }
         if !(self.half_life_days.is_finite() && self.half_life_days > 0.0) {
             return Err(format!("half_life_days {} is not positive", self.half_life_days));
@@ -213,7 +214,7 @@ pub(super) mod tests {
             as_of_ms: 1,
             half_life_days: 14.0,
             plays: 7,
-            engine: "exact".into(),
+            engine: Engine::Exact,
             catalogue: sizes,
             trained: sizes,
             models: ModelKind::ALL.map(|k| (k.name().to_owned(), ModelEntry::of(k, 8))).into(),
@@ -240,7 +241,7 @@ pub(super) mod tests {
         assert!(with(&|m| m.feature_version += 1).contains("features of version"));
         assert!(with(&|m| m.dim = 16).contains("models.user_tower"));
         assert!(with(&|m| m.version = "a/b".into()).contains("version"));
-        assert!(with(&|m| m.engine = "x".into()).contains("engine"));
+        assert!(with(&|m| m.engine = Engine::Auto).contains("engine"));
         assert!(with(&|m| m.half_life_days = f32::NAN).contains("half_life_days"));
     }
 

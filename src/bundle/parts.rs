@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::layout::{GLOBAL_TOP, INTENTS, PARITY, POPULARITY, TRACKS, VECTORS};
 use super::manifest::{Manifest, Sizes};
 use super::plays::PlaysRow;
-use super::{BundleError, intents, plays, vectors_file};
+use super::{BundleError, intents, layout, plays, vectors_file};
 use crate::config::{Engine, IndexConfig};
 use crate::domain::{Catalogue, GLOBAL_TOP_LEN, IntentRule, ItemVectors, Popularity, TrackId, TrackIx};
 use crate::features::{self, ItemColumns};
@@ -107,16 +107,15 @@ pub(super) fn index(
     config: &IndexConfig,
     vectors: Arc<ItemVectors>,
 ) -> Result<IndexHandle, BundleError> {
-    let built_in = if manifest.engine == "hnsw" { Engine::Hnsw } else { Engine::Exact };
-    let engine = match config.engine {
-        Engine::Auto => built_in,
-        Engine::Exact | Engine::Hnsw => config.engine,
+    let built_in = manifest.engine;
+    let engine = if config.engine == Engine::Auto { built_in } else { config.engine };
+    let opened = if engine == built_in || engine == Engine::Exact {
+        index::load(engine, config, vectors, directory)
+    } else {
+        tracing::warn!(version = manifest.version, ?engine, "not in the bundle: built before it can be served");
+        index::build(engine, config, vectors, &mut |_| {})
     };
-    let graph = (built_in == Engine::Hnsw).then_some(directory);
-    if engine == Engine::Hnsw && graph.is_none() {
-        tracing::warn!(version = manifest.version, "the bundle has no graph: building one before it can be served");
-    }
-    index::open(engine, config, vectors, graph).map_err(|e| BundleError::file(index::GRAPH_FILE, e))
+    opened.map_err(|e| BundleError::file(layout::index_file(engine), e))
 }
 
 /// The parity rows, if the bundle has some.

@@ -65,17 +65,19 @@ fn nothing_after_the_moment_goes_in() {
 }
 
 #[test]
-fn a_graph_is_built_in_and_read_back() {
-    let root = tempfile::tempdir().unwrap();
-    fixture::write_sources(root.path());
-    let mut config = fixture::config(root.path());
-    config.index.engine = Engine::Hnsw;
-    build(&config, &test_runtime(), &mut |_| {}).unwrap();
-    let bundle = load(&config.out).unwrap();
-    assert_eq!(bundle.index.engine(), "hnsw");
-    assert!(verify(&config.out, &Config::default(), &test_runtime()).is_sound());
-    std::fs::remove_file(config.out.join("index.hnsw.graph")).unwrap();
-    assert!(refusal(&config.out).starts_with("index.hnsw.graph: missing"));
+fn an_index_is_built_in_and_read_back() {
+    for (engine, file) in [(Engine::Hnsw, "index.hnsw.graph"), (Engine::Lists, "index.flat")] {
+        let root = tempfile::tempdir().unwrap();
+        fixture::write_sources(root.path());
+        let mut config = fixture::config(root.path());
+        config.index.engine = engine;
+        build(&config, &test_runtime(), &mut |_| {}).unwrap();
+        let bundle = load(&config.out).unwrap();
+        assert_eq!(bundle.index.engine(), engine);
+        assert!(verify(&config.out, &Config::default(), &test_runtime()).is_sound());
+        std::fs::remove_file(config.out.join(file)).unwrap();
+        assert!(refusal(&config.out).starts_with(&format!("{file}: missing")));
+    }
 }
 
 #[test]

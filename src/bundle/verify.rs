@@ -45,7 +45,7 @@ pub fn verify(directory: &Path, config: &Config, runtime: &Runtime) -> Report {
         report.keep(parts::popularity(directory, &catalogue));
     }
     let vectors = is_sound(&[layout::VECTORS]).then(|| report.keep(parts::vectors(directory, &manifest))).flatten();
-    if let Some(vectors) = vectors.filter(|_| manifest.engine == "hnsw" && is_sound(&[layout::GRAPH])) {
+    if let Some(vectors) = vectors.filter(|_| is_sound(&[layout::index_file(manifest.engine)])) {
         report.keep(parts::index(directory, &manifest, &config.index, Arc::new(vectors)));
     }
     if is_sound(&[layout::INTENTS]) {

@@ -7,6 +7,7 @@ mod common;
 mod demo;
 mod eval;
 mod import;
+mod index;
 mod progress;
 mod serve;
 mod world;
@@ -34,6 +35,8 @@ enum Command {
     Backfill(backfill::Command),
     #[command(subcommand)]
     Bundle(bundle::Command),
+    #[command(subcommand)]
+    Index(index::Command),
     Eval(eval::Args),
 }
 
@@ -55,6 +58,7 @@ pub fn run() -> ExitCode {
         Command::Import(args) => import::run(args),
         Command::Backfill(command) => backfill::run(command),
         Command::Bundle(command) => bundle::run(command),
+        Command::Index(command) => index::run(command),
         Command::Eval(args) => eval::run(args),
     };
     match done {

@@ -10,7 +10,7 @@ use super::faults::{Fault, Problem};
 use super::layers::Setting;
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 36] = [
+const RANGES: [(&str, f64, f64); 38] = [
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -19,6 +19,8 @@ const RANGES: [(&str, f64, f64); 36] = [
     ("lanes.count", 0.0, 1_024.0),
     ("lanes.queue_capacity", 1.0, 65_536.0),
     ("index.exact_below", 0.0, 10_000_000.0),
+    ("index.cell_rows", 32.0, 65_536.0),
+    ("index.miss", 0.0, 1.0),
     ("index.connections", 4.0, 64.0),
     ("index.ef_construction", 8.0, 2_000.0),
     ("index.ef_factor", 1.0, 10.0),

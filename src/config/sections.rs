@@ -92,12 +92,26 @@ impl Default for LaneConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
-    /// By size: `exact` up to `index.exact_below` tracks, `hnsw` above.
+    /// By size: `exact` up to `index.exact_below` tracks, `lists` above.
     Auto,
     /// Scan of all vectors.
     Exact,
+    /// Scan of the cells that matter.
+    Lists,
     /// `hnsw_rs` over the tracks.
     Hnsw,
+}
+
+impl Engine {
+    /// As it is written in configuration and manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Exact => "exact",
+            Self::Lists => "lists",
+            Self::Hnsw => "hnsw",
+        }
+    }
 }
 
 /// `[index]`.
@@ -106,9 +120,14 @@ pub enum Engine {
 pub struct IndexConfig {
     /// Engine. Default `auto`.
     pub engine: Engine,
-    /// Size up to which `auto` scans. Default 300,000 tracks, range 0..10,000,000: until there a scan for 1,000 candidates takes no more CPU
-    /// time than a graph that finds 95 % of them (`benches/index.rs`).
+    /// Size up to which `auto` scans. Default 10,000 tracks, range 0..10,000,000: until there lists gain nothing that
+    /// exact scores would be given up for (`docs/performance.md`).
     pub exact_below: usize,
+    /// Rows of a cell, on average (lists). Default 256, range 32..65,536.
+    pub cell_rows: usize,
+    /// Share of the hits that a search may miss by leaving cells out, as it expects them (lists). Default 0.05, range 0..1;
+    /// what is really missed is less, as the bar still rises (`docs/performance.md`).
+    pub miss: f32,
     /// Links a node at build (hnsw). Default 16, range 4..64.
     pub connections: usize,
     /// Width of the build's search (hnsw). Default 200, range 8..2,000.
@@ -119,7 +138,15 @@ pub struct IndexConfig {
 
 impl Default for IndexConfig {
     fn default() -> Self {
-        Self { engine: Engine::Auto, exact_below: 300_000, connections: 16, ef_construction: 200, ef_factor: 1.2 }
+        Self {
+            engine: Engine::Auto,
+            exact_below: 10_000,
+            cell_rows: 256,
+            miss: 0.05,
+            connections: 16,
+            ef_construction: 200,
+            ef_factor: 1.2,
+        }
     }
 }
 

@@ -7,19 +7,25 @@ const LANES: usize = 16;
 ///
 /// The order of additions is fixed, so the same inputs give the same bits on every machine and in every engine.
 /// `O(n)`, no allocation. The result is never `-0.0`.
-#[inline]
+#[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    dot_by(a, b, |v| v)
+}
+
+/// The same where the first vector's numbers are read by `value`.
+#[inline(always)]
+pub(super) fn dot_by<T: Copy>(a: &[T], b: &[f32], value: impl Fn(T) -> f32) -> f32 {
     let (a_blocks, a_rest) = a.as_chunks::<LANES>();
     let (b_blocks, b_rest) = b.as_chunks::<LANES>();
     let mut sums = [0.0f32; LANES];
     for (x, y) in a_blocks.iter().zip(b_blocks) {
         for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
+            sums[lane] += value(x[lane]) * y[lane];
         }
     }
     let mut rest = 0.0f32;
     for (x, y) in a_rest.iter().zip(b_rest) {
-        rest += x * y;
+        rest += value(*x) * y;
     }
     let mut width = LANES / 2;
     while width > 0 {

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use super::IndexError;
 use super::graph::{Graph, Level};
+use super::{IndexError, fault};
 
 /// Name of the graph's file in a bundle.
 pub const GRAPH_FILE: &str = "index.hnsw.graph";
@@ -66,10 +66,6 @@ pub(super) fn load(dir: &Path, rows: usize, dim: usize) -> Result<Graph, IndexEr
         let (has, of) = (graph.rows, graph.dim);
         Err(fault(&path, format!("holds {has} rows of dimension {of}, the vectors are {rows} of {dim}")))
     }
-}
-
-fn fault(path: &Path, message: impl Into<String>) -> IndexError {
-    IndexError::File { file: path.display().to_string(), message: message.into() }
 }
 
 fn parse(bytes: &[u8]) -> Result<Graph, &'static str> {

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{ExactIndex, GRAPH_FILE, HnswIndex, IndexError, VectorIndex};
+use super::{
+    BuildProgress, ExactIndex, FLAT_FILE, FlatConfig, FlatIndex, GRAPH_FILE, HnswIndex, IndexError, VectorIndex,
+};
 use crate::config::{Engine, IndexConfig};
 use crate::domain::ItemVectors;
 
@@ -11,14 +13,49 @@ use crate::domain::ItemVectors;
 #[derive(Debug, Clone)]
 pub struct IndexHandle {
     vectors: Arc<ItemVectors>,
-    /// Absent: scan.
-    graph: Option<Arc<HnswIndex>>,
+    engine: Opened,
+}
+
+#[derive(Debug, Clone)]
+enum Opened {
+    Exact,
+    Lists { index: FlatIndex, miss: f32 },
+    Hnsw(Arc<HnswIndex>),
 }
 
 impl IndexHandle {
-    /// Engine name: `exact` or `hnsw`.
-    pub fn engine(&self) -> &'static str {
-        if self.graph.is_some() { "hnsw" } else { "exact" }
+    /// Which engine it is; never `Auto`.
+    pub fn engine(&self) -> Engine {
+        match self.engine {
+            Opened::Exact => Engine::Exact,
+            Opened::Lists { .. } => Engine::Lists,
+            Opened::Hnsw(_) => Engine::Hnsw,
+        }
+    }
+
+    /// Lists that were built or opened elsewhere.
+    pub fn lists(index: FlatIndex, vectors: Arc<ItemVectors>) -> Self {
+        Self { vectors, engine: Opened::Lists { index, miss: IndexConfig::default().miss } }
+    }
+
+    /// The same index searched with another `miss` or `ef_factor`.
+    pub fn with_effort(&self, config: &IndexConfig) -> Self {
+        let engine = match &self.engine {
+            Opened::Exact => Opened::Exact,
+            Opened::Lists { index, .. } => Opened::Lists { index: index.clone(), miss: config.miss },
+            Opened::Hnsw(graph) => Opened::Hnsw(Arc::new(graph.with_ef_factor(config.ef_factor))),
+        };
+        Self { vectors: Arc::clone(&self.vectors), engine }
+    }
+
+    /// Bytes that searches read.
+    pub fn resident_bytes(&self) -> usize {
+        let vectors = 4 * self.vectors.as_slice().len();
+        match &self.engine {
+            Opened::Exact => vectors,
+            Opened::Lists { index, .. } => index.resident_bytes(),
+            Opened::Hnsw(graph) => vectors + graph.graph_bytes(),
+        }
     }
 
     /// The indexed vectors.
@@ -28,9 +65,10 @@ impl IndexHandle {
 
     /// A searcher with a lane's own scratch memory.
     pub fn searcher(&self) -> Box<dyn VectorIndex> {
-        match &self.graph {
-            Some(graph) => Box::new(graph.for_lane()),
-            None => Box::new(ExactIndex::new(Arc::clone(&self.vectors))),
+        match &self.engine {
+            Opened::Exact => Box::new(ExactIndex::new(Arc::clone(&self.vectors))),
+            Opened::Lists { index, miss } => index.searcher(*miss),
+            Opened::Hnsw(graph) => Box::new(graph.for_lane()),
         }
     }
 
@@ -39,38 +77,67 @@ impl IndexHandle {
     /// # Errors
     /// [`IndexError::File`].
     pub fn save(&self, dir: &Path) -> Result<&'static [&'static str], IndexError> {
-        match &self.graph {
-            Some(graph) => graph.save(dir).map(|()| &[GRAPH_FILE] as &[_]),
-            None => Ok(&[]),
+        match &self.engine {
+            Opened::Exact => Ok(&[]),
+            Opened::Lists { index, .. } => index.save(&dir.join(FLAT_FILE)).map(|()| &[FLAT_FILE] as &[_]),
+            Opened::Hnsw(graph) => graph.save(dir).map(|()| &[GRAPH_FILE] as &[_]),
         }
     }
 }
 
-/// Opens the index over `vectors`: the graph is read from `dir`, whose digests have been verified, or built on all cores
-/// where there is no `dir` (minutes from some hundred thousand tracks on).
+/// Builds the index of `vectors` on all cores (`lists`: half a minute of CPU time a million tracks; `hnsw`: twenty).
 ///
-/// `Engine::Auto` scans up to `config.exact_below` vectors and walks a graph above.
+/// `Engine::Auto` scans up to `config.exact_below` vectors and searches lists above.
 ///
 /// # Errors
-/// [`IndexError::Parameter`] for parameters out of range; [`IndexError::File`] when `dir` holds no fitting graph;
-/// [`IndexError::Engine`] when a build failed.
-pub fn open(
+/// [`IndexError::Parameter`] for parameters out of range, [`IndexError::Engine`] when the library failed.
+pub fn build(
     engine: Engine,
     config: &IndexConfig,
     vectors: Arc<ItemVectors>,
-    dir: Option<&Path>,
+    progress: &mut dyn FnMut(BuildProgress),
 ) -> Result<IndexHandle, IndexError> {
-    let scan = match engine {
-        Engine::Auto => vectors.len() <= config.exact_below,
-        Engine::Exact => true,
-        Engine::Hnsw => false,
+    let engine = match choose(engine, config, vectors.len()) {
+        Engine::Exact | Engine::Auto => Opened::Exact,
+        Engine::Lists => {
+            let index = FlatIndex::build(&mut &*vectors, &FlatConfig::new(config.cell_rows), progress)?;
+            Opened::Lists { index, miss: config.miss }
+        }
+        Engine::Hnsw => {
+            let total = vectors.len() as u64;
+            let mut insert = |done| progress(BuildProgress { step: "insert", done, total });
+            Opened::Hnsw(Arc::new(HnswIndex::build(Arc::clone(&vectors), config, &mut insert)?))
+        }
     };
-    let graph = match (scan, dir) {
-        (true, _) => None,
-        (false, Some(dir)) => Some(HnswIndex::load(dir, Arc::clone(&vectors), config)?),
-        (false, None) => Some(HnswIndex::build(Arc::clone(&vectors), config, |_| {})?),
+    Ok(IndexHandle { vectors, engine })
+}
+
+/// Opens the index of `vectors` whose file, if the engine has one, stands in `dir`; its digests have been verified.
+///
+/// # Errors
+/// [`IndexError::File`] when `dir` holds no fitting file; [`IndexError::Parameter`] for parameters out of range.
+pub fn load(
+    engine: Engine,
+    config: &IndexConfig,
+    vectors: Arc<ItemVectors>,
+    dir: &Path,
+) -> Result<IndexHandle, IndexError> {
+    let engine = match choose(engine, config, vectors.len()) {
+        Engine::Exact | Engine::Auto => Opened::Exact,
+        Engine::Lists => {
+            Opened::Lists { index: FlatIndex::open_for(&dir.join(FLAT_FILE), &vectors)?, miss: config.miss }
+        }
+        Engine::Hnsw => Opened::Hnsw(Arc::new(HnswIndex::load(dir, Arc::clone(&vectors), config)?)),
     };
-    Ok(IndexHandle { vectors, graph: graph.map(Arc::new) })
+    Ok(IndexHandle { vectors, engine })
+}
+
+fn choose(engine: Engine, config: &IndexConfig, rows: usize) -> Engine {
+    match engine {
+        Engine::Auto if rows <= config.exact_below => Engine::Exact,
+        Engine::Auto => Engine::Lists,
+        Engine::Exact | Engine::Lists | Engine::Hnsw => engine,
+    }
 }
 
 #[cfg(test)]
@@ -82,24 +149,29 @@ mod tests {
     fn auto_goes_by_size() {
         let vectors = Arc::new(random(50, 8, 5, 0.2, 1));
         let config = IndexConfig { exact_below: 50, ..IndexConfig::default() };
-        let scan = open(Engine::Auto, &config, Arc::clone(&vectors), None).unwrap();
+        let build = |engine, config: &_| build(engine, config, Arc::clone(&vectors), &mut |_| {}).unwrap();
+        let scan = build(Engine::Auto, &config);
         let config = IndexConfig { exact_below: 49, ..config };
-        let graph = open(Engine::Auto, &config, Arc::clone(&vectors), None).unwrap();
-        assert_eq!((scan.engine(), graph.engine()), ("exact", "hnsw"));
-        assert_eq!((scan.searcher().engine(), graph.searcher().engine()), ("exact", "hnsw"));
-        assert_eq!(open(Engine::Exact, &config, vectors, None).unwrap().engine(), "exact");
+        let lists = build(Engine::Auto, &config);
+        assert_eq!((scan.engine(), lists.engine()), (Engine::Exact, Engine::Lists));
+        assert_eq!((scan.searcher().engine(), lists.searcher().engine()), ("exact", "lists"));
+        assert_eq!(build(Engine::Exact, &config).engine(), Engine::Exact);
     }
 
     #[test]
     fn what_was_saved_is_opened_again() {
-        let dir = tempfile::tempdir().unwrap();
         let vectors = Arc::new(random(50, 8, 5, 0.2, 1));
         let config = IndexConfig::default();
-        let missing = open(Engine::Hnsw, &config, Arc::clone(&vectors), Some(dir.path()));
-        assert!(matches!(missing, Err(IndexError::File { .. })));
-        let built = open(Engine::Hnsw, &config, Arc::clone(&vectors), None).unwrap();
-        assert_eq!(built.save(dir.path()).unwrap(), [GRAPH_FILE]);
-        assert_eq!(open(Engine::Hnsw, &config, Arc::clone(&vectors), Some(dir.path())).unwrap().engine(), "hnsw");
-        assert!(open(Engine::Exact, &config, vectors, None).unwrap().save(dir.path()).unwrap().is_empty());
+        for (engine, file) in [(Engine::Hnsw, GRAPH_FILE), (Engine::Lists, FLAT_FILE)] {
+            let dir = tempfile::tempdir().unwrap();
+            let load = |vectors| load(engine, &config, vectors, dir.path());
+            assert!(matches!(load(Arc::clone(&vectors)), Err(IndexError::File { .. })));
+            let built = build(engine, &config, Arc::clone(&vectors), &mut |_| {}).unwrap();
+            assert_eq!(built.save(dir.path()).unwrap(), [file]);
+            assert_eq!(load(Arc::clone(&vectors)).unwrap().engine(), engine);
+            assert!(matches!(load(Arc::new(random(49, 8, 5, 0.2, 1))), Err(IndexError::File { .. })));
+        }
+        let exact = build(Engine::Exact, &config, vectors, &mut |_| {}).unwrap();
+        assert!(exact.save(Path::new("nowhere")).unwrap().is_empty());
     }
 }

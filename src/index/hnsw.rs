@@ -61,7 +61,7 @@ impl HnswIndex {
     pub fn build(
         vectors: Arc<ItemVectors>,
         config: &IndexConfig,
-        progress: impl Fn(u64) + Sync,
+        progress: &mut dyn FnMut(u64),
     ) -> Result<Self, IndexError> {
         check_config(config, vectors.len())?;
         let graph = if vectors.is_empty() {
@@ -102,12 +102,17 @@ impl HnswIndex {
 
     /// The same index with a lane's own scratch memory.
     pub fn for_lane(&self) -> Self {
-        Self {
-            graph: Arc::clone(&self.graph),
-            vectors: Arc::clone(&self.vectors),
-            ef_factor: self.ef_factor,
-            walk: Walk::default(),
-        }
+        self.with_ef_factor(self.ef_factor)
+    }
+
+    /// The same index with another width of search, which its users have checked.
+    pub(super) fn with_ef_factor(&self, ef_factor: f32) -> Self {
+        Self { graph: Arc::clone(&self.graph), vectors: Arc::clone(&self.vectors), ef_factor, walk: Walk::default() }
+    }
+
+    /// Bytes of the links.
+    pub(super) fn graph_bytes(&self) -> usize {
+        self.graph.levels.iter().map(|level| 4 * (level.nodes.len() + level.starts.len() + level.links.len())).sum()
     }
 }
 
@@ -167,7 +172,7 @@ fn contain<T>(work: impl FnOnce() -> T) -> Result<T, IndexError> {
     })
 }
 
-fn insert_all(hnsw: &Hnsw<'_, f32, ClampedDot>, vectors: &ItemVectors, progress: impl Fn(u64)) {
+fn insert_all(hnsw: &Hnsw<'_, f32, ClampedDot>, vectors: &ItemVectors, progress: &mut dyn FnMut(u64)) {
     let serial = vectors.len().min(SERIAL_ROWS);
     for row in 0..serial {
         hnsw.insert((vectors.row(row), row));
@@ -244,7 +249,7 @@ mod tests {
     fn indexed_vectors_find_themselves() {
         for dim in [32, 64, 128, 256] {
             let vectors = Arc::new(random(300, dim, 20, 0.5, dim as u64));
-            let mut index = HnswIndex::build(Arc::clone(&vectors), &IndexConfig::default(), |_| {}).unwrap();
+            let mut index = HnswIndex::build(Arc::clone(&vectors), &IndexConfig::default(), &mut |_| {}).unwrap();
             for row in 0..300 {
                 let query = UnitVector::new(vectors.row(row).to_vec(), dim).unwrap();
                 assert_eq!(find(&mut index, &query, 5)[0].track.at(), row, "dimension {dim}");
@@ -256,7 +261,7 @@ mod tests {
     fn finds_nearly_what_the_scan_finds_where_vectors_cluster() {
         let vectors = Arc::new(random(3_000, 16, 40, 0.3, 5));
         let mut exact = ExactIndex::new(Arc::clone(&vectors));
-        let mut index = HnswIndex::build(vectors, &IndexConfig::default(), |_| {}).unwrap();
+        let mut index = HnswIndex::build(vectors, &IndexConfig::default(), &mut |_| {}).unwrap();
         let mut found = 0;
         for seed in 0..20 {
             let (wanted, got) = (find(&mut exact, &query(16, seed), 50), find(&mut index, &query(16, seed), 50));
@@ -270,7 +275,7 @@ mod tests {
     #[test]
     fn refuses_other_dimensions_and_wild_parameters() {
         let vectors = Arc::new(random(20, 8, 2, 0.3, 1));
-        let mut index = HnswIndex::build(Arc::clone(&vectors), &IndexConfig::default(), |_| {}).unwrap();
+        let mut index = HnswIndex::build(Arc::clone(&vectors), &IndexConfig::default(), &mut |_| {}).unwrap();
         let refused = index.search(&query(16, 1), 3, &Deadline::never(), &mut Vec::new());
         assert_eq!(refused, Err(IndexError::Dimension { got: 16, expected: 8 }));
         for config in [
@@ -278,7 +283,10 @@ mod tests {
             IndexConfig { ef_construction: 0, ..IndexConfig::default() },
             IndexConfig { ef_factor: f32::NAN, ..IndexConfig::default() },
         ] {
-            assert!(matches!(HnswIndex::build(Arc::clone(&vectors), &config, |_| {}), Err(IndexError::Parameter(_))));
+            assert!(matches!(
+                HnswIndex::build(Arc::clone(&vectors), &config, &mut |_| {}),
+                Err(IndexError::Parameter(_))
+            ));
         }
     }
 
@@ -286,7 +294,7 @@ mod tests {
     fn gives_all_there_is_when_asked_for_more() {
         for rows in [0, 1, 2, 30] {
             let vectors = Arc::new(random(rows, 8, 3, 0.0, 1));
-            let mut index = HnswIndex::build(vectors, &IndexConfig::default(), |_| {}).unwrap();
+            let mut index = HnswIndex::build(vectors, &IndexConfig::default(), &mut |_| {}).unwrap();
             assert_eq!(find(&mut index, &query(8, 2), 100).len(), rows);
         }
     }
@@ -295,7 +303,7 @@ mod tests {
     #[test]
     fn reaches_rows_that_are_equal() {
         let vectors = Arc::new(random(2_000, 16, 20, 0.0, 4));
-        let mut index = HnswIndex::build(vectors, &IndexConfig::default(), |_| {}).unwrap();
+        let mut index = HnswIndex::build(vectors, &IndexConfig::default(), &mut |_| {}).unwrap();
         for seed in 0..5 {
             let found = find(&mut index, &query(16, seed), 300).len();
             assert!(found >= 300, "{found} of 300");
@@ -307,10 +315,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = IndexConfig::default();
         let vectors = Arc::new(random(1_500, 16, 10, 0.4, 9));
-        let told = std::sync::Mutex::new(Vec::new());
-        let mut built =
-            HnswIndex::build(Arc::clone(&vectors), &config, |rows| told.lock().unwrap().push(rows)).unwrap();
-        assert_eq!(*told.lock().unwrap(), [1_000, 1_500]);
+        let mut told = Vec::new();
+        let mut built = HnswIndex::build(Arc::clone(&vectors), &config, &mut |rows| told.push(rows)).unwrap();
+        assert_eq!(told, [1_000, 1_500]);
         built.save(dir.path()).unwrap();
         let mut loaded = HnswIndex::load(dir.path(), Arc::clone(&vectors), &config).unwrap().for_lane();
         for seed in 0..5 {

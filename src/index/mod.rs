@@ -1,12 +1,14 @@
-//! Nearest neighbours over the item vectors, behind one trait: [`ExactIndex`] scans, [`HnswIndex`] walks a graph, and
-//! [`IndexHandle`] is whichever of them a bundle is served with.
+//! Nearest neighbours over the item vectors, behind one trait: [`ExactIndex`] scans, [`FlatIndex`] scans the cells that
+//! matter, [`HnswIndex`] walks a graph, and [`IndexHandle`] is whichever of them a bundle is served with.
 
 mod dot;
 mod exact;
+mod flat;
 mod graph;
 mod graph_file;
 mod handle;
 mod hnsw;
+mod source;
 #[cfg(test)]
 pub(crate) mod testing;
 mod top_k;
@@ -14,9 +16,11 @@ mod walk;
 
 pub use dot::dot;
 pub use exact::ExactIndex;
+pub use flat::{BuildProgress, FLAT_FILE, FlatConfig, FlatIndex, instruction_set};
 pub use graph_file::GRAPH_FILE;
-pub use handle::{IndexHandle, open};
+pub use handle::{IndexHandle, build, load};
 pub use hnsw::HnswIndex;
+pub use source::{VectorSource, Visit};
 pub use top_k::TopK;
 
 use crate::domain::{Retrieved, UnitVector};
@@ -26,7 +30,7 @@ use crate::pipeline::Deadline;
 ///
 /// A value belongs to one lane: it may keep scratch memory. Shared, immutable parts sit behind an `Arc` inside.
 pub trait VectorIndex: Send {
-    /// Engine name: `exact` or `hnsw`.
+    /// Engine name: `exact`, `lists` or `hnsw`.
     fn engine(&self) -> &'static str;
 
     /// Number of indexed vectors.
@@ -82,4 +86,8 @@ pub enum IndexError {
         /// What is wrong.
         message: String,
     },
+}
+
+fn fault(path: &std::path::Path, message: impl Into<String>) -> IndexError {
+    IndexError::File { file: path.display().to_string(), message: message.into() }
 }

@@ -67,7 +67,7 @@ fn every_fault_of_every_layer_is_reported_at_once() {
         ("segue.toml:5: server.workers = -1", "must lie in 0..256"),
         ("segue.toml:6: server.drain_s = \"x\"", "must be a whole number"),
         ("segue.toml:8: lanes.count = 1.5", "must be a whole number"),
-        ("segue.toml:10: index.engine = \"fast\"", "`auto`, `exact`, `hnsw`"),
+        ("segue.toml:10: index.engine = \"fast\"", "`auto`, `exact`, `lists`, `hnsw`"),
         ("segue.toml:11: index.ef_factor = nan", "must lie in 1..10"),
         ("segue.toml:12: servr:", "did you mean `server`?"),
         ("environment variable SEGUE__BUNDLE: bundle = \"\"", "must not be empty"),

@@ -1,0 +1,139 @@
+//! The search through the cells: best first, until no further cell can hold a hit.
+
+use std::sync::Arc;
+
+use super::agenda::{Agenda, CellTable};
+use super::codec::Probe;
+use super::file::Flat;
+use super::finder::push_marked;
+use super::kernels::{BLOCK_ROWS, Loops, fastest};
+use crate::domain::{Retrieved, TrackIx, UnitVector};
+use crate::index::exact::check_dimension;
+use crate::index::{IndexError, TopK, VectorIndex};
+use crate::pipeline::Deadline;
+
+/// Cells scanned between two looks at the clock.
+const CELLS_A_CHECK: usize = 16;
+
+/// A row is looked at when its short code is at most this many standard deviations of its error below the k-th best
+/// score. At 2.5 one in 160 of those at the bar is overlooked.
+const ROW_MARGIN: f32 = 2.5;
+
+/// One lane's searches of a flat file.
+pub(super) struct Lists {
+    flat: Arc<Flat>,
+    table: Arc<CellTable>,
+    miss: f32,
+    kernels: Loops,
+    probe: Probe,
+    products: Vec<f32>,
+    agenda: Agenda,
+    masks: Vec<u32>,
+    slots: Vec<u32>,
+    dots: Vec<i32>,
+    best: TopK,
+}
+
+impl Lists {
+    pub(super) fn new(flat: Arc<Flat>, table: Arc<CellTable>, miss: f32) -> Self {
+        Self {
+            flat,
+            table,
+            miss,
+            kernels: fastest(),
+            probe: Probe::default(),
+            products: Vec::new(),
+            agenda: Agenda::default(),
+            masks: Vec::new(),
+            slots: Vec::new(),
+            dots: Vec::new(),
+            best: TopK::default(),
+        }
+    }
+
+    /// Scans cells, best first, until those left are expected to hold no more than `miss * k` hits.
+    fn scan(&mut self, k: usize, deadline: &Deadline) {
+        let flat = Arc::clone(&self.flat);
+        self.products.resize(flat.shape.cells, 0.0);
+        self.kernels.dot_rows(flat.means(), &self.probe.query, &mut self.products);
+        self.agenda.start(&self.table, self.probe.spread, self.miss * k as f32);
+        let mut scanned = 0;
+        loop {
+            let bar = self.best.bar();
+            let known = bar > f32::MIN;
+            let planned = self.agenda.plan(&self.table, &self.products, known.then_some(bar), self.kernels);
+            if planned == 0 {
+                break;
+            }
+            // Half of what is planned raises the bar, and with it goes some of the other half.
+            let now = if known { planned.min((planned / 2).max(16)) } else { planned };
+            let mut done = 0;
+            for at in 0..now {
+                let cell = self.agenda.cells[at] as usize;
+                self.scan_cell(&flat, cell, self.products[cell], flat.sizes()[cell]);
+                done += 1;
+                scanned += flat.counts()[cell] as usize;
+                if !known && scanned >= 2 * k && self.best.bar() > f32::MIN {
+                    break;
+                }
+                if done % CELLS_A_CHECK == 0 && deadline.passed() {
+                    return;
+                }
+            }
+            self.agenda.done(done);
+        }
+    }
+
+    fn scan_cell(&mut self, flat: &Flat, cell: usize, mean: f32, size: f32) {
+        let bytes = flat.codec.block_bytes();
+        let (first, rows) = (flat.firsts()[cell] as usize, flat.counts()[cell] as usize);
+        let blocks = rows.div_ceil(BLOCK_ROWS);
+        let least = (self.best.bar() - mean) / size - ROW_MARGIN * self.probe.noise;
+        self.masks.resize(blocks, 0);
+        let short = &flat.short()[first * bytes..(first + blocks) * bytes];
+        self.kernels.scan(short, bytes, &self.probe.tables, self.probe.threshold(least), &mut self.masks);
+        if rows % BLOCK_ROWS != 0 {
+            self.masks[blocks - 1] &= (1 << (rows % BLOCK_ROWS)) - 1;
+        }
+        self.slots.clear();
+        for (block, mask) in self.masks.iter().enumerate() {
+            push_marked(*mask, ((first + block) * BLOCK_ROWS) as u32, &mut self.slots);
+        }
+        self.dots.resize(self.slots.len(), 0);
+        self.kernels.dot_codes(flat.long(), &self.slots, &self.probe.long, &mut self.dots);
+        let step = self.probe.long_step * size;
+        let ids = flat.ids();
+        for (slot, dot) in self.slots.iter().zip(&self.dots) {
+            self.best.offer(TrackIx(ids[*slot as usize]), mean + *dot as f32 * step);
+        }
+    }
+}
+
+impl VectorIndex for Lists {
+    fn engine(&self) -> &'static str {
+        "lists"
+    }
+
+    fn len(&self) -> usize {
+        self.flat.shape.rows
+    }
+
+    fn search(
+        &mut self,
+        query: &UnitVector,
+        k: usize,
+        deadline: &Deadline,
+        out: &mut Vec<Retrieved>,
+    ) -> Result<(), IndexError> {
+        let (query, flat) = (query.as_slice(), Arc::clone(&self.flat));
+        check_dimension(query, flat.shape.dim)?;
+        let k = k.min(self.len());
+        self.best.start(k);
+        self.probe.query.resize(flat.shape.width(), 0.0);
+        self.kernels.dot_rows(&flat.axes, query, &mut self.probe.query);
+        self.probe.prepare(&flat.codec, self.kernels);
+        self.scan(k, deadline);
+        self.best.finish(out);
+        Ok(())
+    }
+}

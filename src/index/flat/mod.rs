@@ -1,0 +1,117 @@
+//! The index of large catalogues: one flat, memory-mapped file of cells.
+//!
+//! Rows that lie together stand together: k-means makes cells, and each row is coded as what is left of it after its
+//! cell's mean, once in 2 bits a component and once in 8 (`codec`). A search scans the most promising cells' 2-bit codes
+//! with table look-ups that stay in registers, looks at the 8-bit codes of what these let through, and stops when no
+//! further cell can hold a hit (`lists`).
+
+mod agenda;
+mod build;
+mod cells;
+mod codec;
+mod file;
+mod finder;
+mod kernels;
+mod layout;
+mod lists;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod rotation;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use build::{BuildProgress, FlatConfig};
+pub use file::FLAT_FILE;
+
+use super::{IndexError, VectorIndex, VectorSource};
+use crate::domain::ItemVectors;
+use agenda::CellTable;
+use file::Flat;
+use lists::Lists;
+
+/// The instruction set that searches run on: `scalar`, `avx2`, `avx512` or `neon`.
+pub fn instruction_set() -> &'static str {
+    kernels::fastest().name()
+}
+
+/// A flat index that lanes search. Clones share it.
+#[derive(Debug, Clone)]
+pub struct FlatIndex {
+    flat: Arc<Flat>,
+    table: Arc<CellTable>,
+}
+
+impl FlatIndex {
+    fn new(flat: Flat) -> Self {
+        let table = Arc::new(CellTable::new(flat.sizes(), flat.counts()));
+        Self { flat: Arc::new(flat), table }
+    }
+
+    /// Builds one over all vectors of `source`.
+    ///
+    /// # Errors
+    /// A row that is no unit vector, a dimension above 1,024, too many rows, or memory that is not there.
+    pub fn build(
+        source: &mut dyn VectorSource,
+        config: &FlatConfig,
+        progress: &mut dyn FnMut(BuildProgress),
+    ) -> Result<Self, IndexError> {
+        build::build(source, config, progress).map(Self::new)
+    }
+
+    /// Opens the file at `path` after checking all of it, and touches every page.
+    ///
+    /// # Errors
+    /// [`IndexError::File`] with the part that is damaged.
+    pub fn open(path: &Path) -> Result<Self, IndexError> {
+        let flat = Flat::open(path)?;
+        flat.warm();
+        Ok(Self::new(flat))
+    }
+
+    /// Opens the file at `path`, which must be of these vectors.
+    ///
+    /// # Errors
+    /// [`IndexError::File`]: damaged, or of other vectors.
+    pub fn open_for(path: &Path, vectors: &ItemVectors) -> Result<Self, IndexError> {
+        let index = Self::open(path)?;
+        match index.flat.differs_from(vectors) {
+            None => Ok(index),
+            Some(message) => Err(super::fault(path, message)),
+        }
+    }
+
+    /// Writes it to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`IndexError::File`].
+    pub fn save(&self, path: &Path) -> Result<(), IndexError> {
+        self.flat.save(path)
+    }
+
+    /// A lane's searcher that may miss the share `miss` of the hits, as it expects them, by leaving cells out.
+    pub fn searcher(&self, miss: f32) -> Box<dyn VectorIndex> {
+        Box::new(Lists::new(Arc::clone(&self.flat), Arc::clone(&self.table), miss))
+    }
+
+    /// Number of cells.
+    pub fn cells(&self) -> usize {
+        self.flat.shape.cells
+    }
+
+    /// Number of vectors.
+    pub fn rows(&self) -> usize {
+        self.flat.shape.rows
+    }
+
+    /// Bytes that searches read.
+    pub fn resident_bytes(&self) -> usize {
+        self.flat.resident_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests;
