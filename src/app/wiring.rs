@@ -9,7 +9,7 @@ use crate::domain::Rung;
 use crate::features::{Assembler, StateStore, day_of};
 use crate::inference::{OrtRanker, OrtUserTower};
 use crate::metrics::Metrics;
-use crate::pipeline::{OnFailure, PipelineBuilder, Retriever};
+use crate::pipeline::{CandidateFilter, OnFailure, PipelineBuilder, Retriever};
 use crate::stages::context::{IntentSource, ProfileSource, SessionSource, UserVectorSource};
 use crate::stages::filter::{
     BlockedArtist, Disliked, Excluded, Explicit, Licence, Market, PlayedInSession, SameRecording, ServedBefore,
@@ -161,7 +161,7 @@ impl Wiring {
     /// The retrievers of one lane with their quotas, in the order in which they propose.
     pub fn retrievers(&self) -> Vec<(Box<dyn Retriever>, usize)> {
         let (bundle, quota) = (&self.bundle, &self.config.retrieval);
-        let two_tower = TwoTower::new(bundle.index.searcher(), Arc::clone(&bundle.vectors));
+        let two_tower = TwoTower::new(bundle.index.searcher(), Arc::clone(&bundle.vectors), self.selective_filters());
         let artists = SessionArtists::new(Arc::clone(&bundle.catalogue), Arc::clone(&self.charts));
         vec![
             (Box::new(two_tower), quota.two_tower),
@@ -175,15 +175,21 @@ impl Wiring {
     /// What no answer may hold.
     fn hard_filters(&self, builder: PipelineBuilder) -> PipelineBuilder {
         let catalogue = &self.bundle.catalogue;
-        builder
-            .filter(Excluded::new(Arc::clone(catalogue)))
-            .filter(Disliked::new(Arc::clone(catalogue)))
-            .filter(BlockedArtist::new(Arc::clone(catalogue)))
-            .filter(Market::new(Arc::clone(catalogue)))
-            .filter(self.explicit.clone())
-            .filter(self.licence.clone())
-            .filter(TakenDown::new(Arc::clone(&self.takedowns)))
-            .filter(SameRecording::new(Arc::clone(catalogue)))
+        let builder = builder.filter(Excluded::new(Arc::clone(catalogue))).filter(Disliked::new(Arc::clone(catalogue)));
+        let builder = self.selective_filters().into_iter().fold(builder, PipelineBuilder::filter);
+        builder.filter(SameRecording::new(Arc::clone(catalogue)))
+    }
+
+    /// Those of the hard filters that may remove most of a catalogue and judge a track by itself.
+    fn selective_filters(&self) -> Vec<Box<dyn CandidateFilter>> {
+        let catalogue = &self.bundle.catalogue;
+        vec![
+            Box::new(BlockedArtist::new(Arc::clone(catalogue))),
+            Box::new(Market::new(Arc::clone(catalogue))),
+            Box::new(self.explicit.clone()),
+            Box::new(self.licence.clone()),
+            Box::new(TakenDown::new(Arc::clone(&self.takedowns))),
+        ]
     }
 
     fn rerankers(&self, builder: PipelineBuilder) -> PipelineBuilder {

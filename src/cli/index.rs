@@ -74,6 +74,9 @@ pub(super) struct BenchArgs {
     /// Values of index.ef_factor to try
     #[arg(long, value_delimiter = ',', default_value = "1,1.2,1.5,2,3")]
     ef_factor: Vec<f32>,
+    /// Share of the rows that a filter lets through
+    #[arg(long, default_value_t = 1.0)]
+    keep: f64,
     /// Rows of a cell, on average
     #[arg(long, default_value_t = IndexConfig::default().cell_rows)]
     cell_rows: usize,
@@ -182,6 +185,7 @@ fn bench(args: BenchArgs) -> anyhow::Result<()> {
         k: args.k.clone(),
         misses: args.miss,
         ef_factors: args.ef_factor,
+        keep: args.keep,
         config: IndexConfig { cell_rows: args.cell_rows, ..IndexConfig::default() },
     };
     let given = args.index.as_deref().map(|path| FlatIndex::open_for(path, &set.vectors)).transpose()?;

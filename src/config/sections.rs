@@ -125,7 +125,7 @@ pub struct IndexConfig {
     pub exact_below: usize,
     /// Rows of a cell, on average (lists). Default 256, range 32..65,536.
     pub cell_rows: usize,
-    /// Share of the hits that a search may miss by leaving cells out, as it expects them (lists). Default 0.05, range 0..1;
+    /// Share of the hits that a search may miss by leaving cells out, as it expects them (lists). Default 0.02, range 0..1;
     /// what is really missed is less, as the bar still rises (`docs/performance.md`).
     pub miss: f32,
     /// Links a node at build (hnsw). Default 16, range 4..64.
@@ -142,7 +142,7 @@ impl Default for IndexConfig {
             engine: Engine::Auto,
             exact_below: 10_000,
             cell_rows: 256,
-            miss: 0.05,
+            miss: 0.02,
             connections: 16,
             ef_construction: 200,
             ef_factor: 1.2,

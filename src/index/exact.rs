@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{IndexError, TopK, VectorIndex, dot};
+use super::{Gate, IndexError, RowFilter, TopK, VectorIndex, dot};
 use crate::domain::{ItemVectors, Retrieved, TrackIx, UnitVector};
 use crate::pipeline::Deadline;
 
@@ -15,12 +15,14 @@ const ROWS_A_CHECK: usize = 4_096;
 pub struct ExactIndex {
     vectors: Arc<ItemVectors>,
     best: TopK,
+    hits: Vec<(TrackIx, f32)>,
+    gate: Gate,
 }
 
 impl ExactIndex {
     /// An index over all rows of `vectors`. Copies nothing.
     pub fn new(vectors: Arc<ItemVectors>) -> Self {
-        Self { vectors, best: TopK::default() }
+        Self { vectors, best: TopK::default(), hits: Vec::new(), gate: Gate::default() }
     }
 }
 
@@ -33,21 +35,30 @@ impl VectorIndex for ExactIndex {
         self.vectors.len()
     }
 
-    fn search(
+    fn search_where(
         &mut self,
         query: &UnitVector,
         k: usize,
+        mut filter: Option<&mut dyn RowFilter>,
         deadline: &Deadline,
         out: &mut Vec<Retrieved>,
     ) -> Result<(), IndexError> {
         let (query, dim) = (query.as_slice(), self.vectors.dim());
         check_dimension(query, dim)?;
         self.best.start(k.min(self.len()));
-        let mut row = 0u32;
-        for block in self.vectors.as_slice().chunks(ROWS_A_CHECK * dim) {
-            for vector in block.chunks_exact(dim) {
-                self.best.offer(TrackIx(row), dot(vector, query));
-                row += 1;
+        for (block, vectors) in (0u32..).zip(self.vectors.as_slice().chunks(ROWS_A_CHECK * dim)) {
+            let first = block * ROWS_A_CHECK as u32;
+            let scored = (first..).zip(vectors.chunks_exact(dim)).map(|(row, v)| (TrackIx(row), dot(v, query)));
+            match &mut filter {
+                None => scored.for_each(|(track, score)| self.best.offer(track, score)),
+                Some(filter) => {
+                    let bar = self.best.bar();
+                    self.hits.clear();
+                    self.hits.extend(scored.filter(|(_, score)| *score >= bar));
+                    let removed = self.gate.removed(self.hits.iter().map(|hit| hit.0), &mut **filter);
+                    let kept = self.hits.iter().zip(removed).filter(|(_, removed)| !**removed);
+                    kept.for_each(|((track, score), _)| self.best.offer(*track, *score));
+                }
             }
             if deadline.passed() {
                 break;
@@ -71,7 +82,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn naive(vectors: &ItemVectors, query: &UnitVector, k: usize) -> Vec<Retrieved> {
+        naive_of(vectors, query, k, |_| true)
+    }
+
+    fn naive_of(vectors: &ItemVectors, query: &UnitVector, k: usize, keep: impl Fn(usize) -> bool) -> Vec<Retrieved> {
         let mut all: Vec<_> = (0..vectors.len())
+            .filter(|row| keep(*row))
             .map(|row| Retrieved { track: TrackIx(row as u32), score: dot(vectors.row(row), query.as_slice()) })
             .collect();
         all.sort_by(best_first);
@@ -89,7 +105,14 @@ mod tests {
             let query = query(dim, seed ^ 1);
             let mut out = Vec::new();
             index.search(&query, k, &Deadline::never(), &mut out).unwrap();
-            prop_assert_eq!(out, naive(&vectors, &query, k));
+            prop_assert_eq!(&out, &naive(&vectors, &query, k));
+            let third = |row: usize| row.is_multiple_of(3);
+            let mut filter = |tracks: &[TrackIx], removed: &mut [bool]| {
+                tracks.iter().zip(removed).for_each(|(track, removed)| *removed = !third(track.at()));
+            };
+            out.clear();
+            index.search_where(&query, k, Some(&mut filter), &Deadline::never(), &mut out).unwrap();
+            prop_assert_eq!(out, naive_of(&vectors, &query, k, third));
         }
     }
 

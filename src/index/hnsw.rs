@@ -13,7 +13,7 @@ use hnsw_rs::hnsw::Hnsw;
 use super::exact::check_dimension;
 use super::graph::{Graph, Level};
 use super::walk::Walk;
-use super::{IndexError, VectorIndex, dot, graph_file};
+use super::{Gate, IndexError, RowFilter, VectorIndex, dot, graph_file};
 use crate::config::IndexConfig;
 use crate::domain::{ItemVectors, Retrieved, UnitVector};
 use crate::pipeline::Deadline;
@@ -47,6 +47,7 @@ pub struct HnswIndex {
     vectors: Arc<ItemVectors>,
     ef_factor: f32,
     walk: Walk,
+    gate: Gate,
 }
 
 impl HnswIndex {
@@ -89,7 +90,13 @@ impl HnswIndex {
 
     fn over(graph: Graph, vectors: Arc<ItemVectors>, config: &IndexConfig) -> Result<Self, &'static str> {
         graph.check()?;
-        Ok(Self { graph: Arc::new(graph), vectors, ef_factor: config.ef_factor, walk: Walk::default() })
+        Ok(Self {
+            graph: Arc::new(graph),
+            vectors,
+            ef_factor: config.ef_factor,
+            walk: Walk::default(),
+            gate: Gate::default(),
+        })
     }
 
     /// Writes the graph to [`super::GRAPH_FILE`] in `dir`, which must exist.
@@ -107,7 +114,13 @@ impl HnswIndex {
 
     /// The same index with another width of search, which its users have checked.
     pub(super) fn with_ef_factor(&self, ef_factor: f32) -> Self {
-        Self { graph: Arc::clone(&self.graph), vectors: Arc::clone(&self.vectors), ef_factor, walk: Walk::default() }
+        Self {
+            graph: Arc::clone(&self.graph),
+            vectors: Arc::clone(&self.vectors),
+            ef_factor,
+            walk: Walk::default(),
+            gate: Gate::default(),
+        }
     }
 
     /// Bytes of the links.
@@ -125,18 +138,31 @@ impl VectorIndex for HnswIndex {
         self.vectors.len()
     }
 
-    fn search(
+    /// A walk knows no filter: it is made again, four times as wide, until enough of what it finds is let through.
+    fn search_where(
         &mut self,
         query: &UnitVector,
         k: usize,
+        mut filter: Option<&mut dyn RowFilter>,
         deadline: &Deadline,
         out: &mut Vec<Retrieved>,
     ) -> Result<(), IndexError> {
         check_dimension(query.as_slice(), self.vectors.dim())?;
         let k = k.min(self.len());
-        let ef = ((k as f32 * self.ef_factor) as usize).max(MIN_EF).clamp(k, self.len());
-        self.walk.search(&self.graph, &self.vectors, query.as_slice(), (k, ef), deadline, out);
-        Ok(())
+        let mut wanted = k;
+        loop {
+            let ef = ((wanted as f32 * self.ef_factor) as usize).max(MIN_EF).clamp(wanted, self.len());
+            self.walk.search(&self.graph, &self.vectors, query.as_slice(), (wanted, ef), deadline, out);
+            let Some(filter) = &mut filter else { return Ok(()) };
+            let mut removed = self.gate.removed(out.iter().map(|hit| hit.track), &mut **filter).iter();
+            out.retain(|_| !removed.next().copied().unwrap_or(true));
+            if out.len() >= k || wanted >= self.len() || deadline.passed() {
+                out.truncate(k);
+                return Ok(());
+            }
+            out.clear();
+            wanted = wanted.saturating_mul(4).min(self.len());
+        }
     }
 }
 
@@ -270,6 +296,18 @@ mod tests {
             found += got.iter().filter(|hit| wanted.contains(hit)).count();
         }
         assert!(found >= 900, "recall {}", found as f32 / 1_000.0);
+    }
+
+    #[test]
+    fn a_filter_takes_nothing_from_the_list() {
+        let vectors = Arc::new(random(1_500, 16, 30, 0.5, 5));
+        let mut index = HnswIndex::build(Arc::clone(&vectors), &IndexConfig::default(), &mut |_| {}).unwrap();
+        let mut even = |tracks: &[crate::domain::TrackIx], removed: &mut [bool]| {
+            tracks.iter().zip(removed).for_each(|(track, removed)| *removed = track.0 % 50 != 0);
+        };
+        let mut out = Vec::new();
+        index.search_where(&query(16, 1), 25, Some(&mut even), &Deadline::never(), &mut out).unwrap();
+        assert!(out.len() == 25 && out.iter().all(|hit| hit.track.0 % 50 == 0), "{out:?}");
     }
 
     #[test]

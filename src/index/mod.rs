@@ -23,7 +23,7 @@ pub use hnsw::HnswIndex;
 pub use source::{VectorSource, Visit};
 pub use top_k::TopK;
 
-use crate::domain::{Retrieved, UnitVector};
+use crate::domain::{Retrieved, TrackIx, UnitVector};
 use crate::pipeline::Deadline;
 
 /// Finds the items whose vectors are most similar to a query.
@@ -41,19 +41,65 @@ pub trait VectorIndex: Send {
         self.len() == 0
     }
 
-    /// Appends the `k` most similar items to `out` (handed over empty), best first, ties by row; `score` = dot product in
-    /// -1..1. Fewer than `k` only when fewer are indexed, when the deadline passed (best so far), or for approximate
-    /// engines when the walk ended early.
+    /// Appends the `k` most similar items that `filter` lets through to `out` (handed over empty), best first, ties by
+    /// row; `score` = dot product in -1..1. Fewer than `k` only when fewer are let through, when the deadline passed (best
+    /// so far), or for approximate engines when the walk ended early.
     ///
     /// # Errors
     /// A query of the wrong dimension, or a fault of the engine (its panics are contained).
+    fn search_where(
+        &mut self,
+        query: &UnitVector,
+        k: usize,
+        filter: Option<&mut dyn RowFilter>,
+        deadline: &Deadline,
+        out: &mut Vec<Retrieved>,
+    ) -> Result<(), IndexError>;
+
+    /// The same with every item let through.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::search_where`].
     fn search(
         &mut self,
         query: &UnitVector,
         k: usize,
         deadline: &Deadline,
         out: &mut Vec<Retrieved>,
-    ) -> Result<(), IndexError>;
+    ) -> Result<(), IndexError> {
+        self.search_where(query, k, None, deadline, out)
+    }
+}
+
+/// Says which rows a search may return. Engines ask for some rows at a time, each at most once a search.
+pub trait RowFilter {
+    /// Sets `removed[i]`, handed over `false`, where `tracks[i]` must not be returned.
+    fn mark(&mut self, tracks: &[TrackIx], removed: &mut [bool]);
+}
+
+impl<F: FnMut(&[TrackIx], &mut [bool])> RowFilter for F {
+    fn mark(&mut self, tracks: &[TrackIx], removed: &mut [bool]) {
+        self(tracks, removed);
+    }
+}
+
+/// Rows on their way through a filter. Keeps its memory.
+#[derive(Debug, Default)]
+struct Gate {
+    tracks: Vec<TrackIx>,
+    removed: Vec<bool>,
+}
+
+impl Gate {
+    /// Which of `tracks` the filter removes.
+    fn removed(&mut self, tracks: impl Iterator<Item = TrackIx>, filter: &mut dyn RowFilter) -> &[bool] {
+        self.tracks.clear();
+        self.tracks.extend(tracks);
+        self.removed.clear();
+        self.removed.resize(self.tracks.len(), false);
+        filter.mark(&self.tracks, &mut self.removed);
+        &self.removed
+    }
 }
 
 /// Why a search or a build gave nothing.

@@ -9,7 +9,7 @@ use cpu_time::{ProcessTime, ThreadTime};
 use super::Set;
 use crate::config::{Engine, IndexConfig};
 use crate::domain::{Retrieved, TrackIx, UnitVector};
-use crate::index::{BuildProgress, IndexError, IndexHandle, VectorIndex, build};
+use crate::index::{BuildProgress, IndexError, IndexHandle, RowFilter, VectorIndex, build};
 use crate::pipeline::Deadline;
 
 /// Searches before those that count.
@@ -28,6 +28,8 @@ pub struct Plan {
     pub misses: Vec<f32>,
     /// Values of `index.ef_factor` for hnsw.
     pub ef_factors: Vec<f32>,
+    /// Share of the rows that a filter lets through; 1 = no filter.
+    pub keep: f64,
     /// The rest of the configuration.
     pub config: IndexConfig,
 }
@@ -74,7 +76,7 @@ pub fn measure(
     let vectors = std::sync::Arc::new(set.vectors.clone());
     let exact = build(Engine::Exact, &plan.config, vectors.clone(), progress)?;
     let most = plan.k.iter().copied().max().unwrap_or(0);
-    let truth = run(&mut *exact.searcher(), &set.queries, most, progress)?.hits;
+    let truth = run(&mut *exact.searcher(), &set.queries, (most, plan.keep), progress)?.hits;
     let mut all = Vec::new();
     for engine in &plan.engines {
         let built = match open(*engine) {
@@ -87,7 +89,7 @@ pub fn measure(
         };
         for (params, index) in settings(&built.index, plan) {
             for k in &plan.k {
-                let run = run(&mut *index.searcher(), &set.queries, *k, progress)?;
+                let run = run(&mut *index.searcher(), &set.queries, (*k, plan.keep), progress)?;
                 all.push(measured(set, plan, &built, (params.clone(), *k), run, &truth));
             }
         }
@@ -121,13 +123,20 @@ struct Run {
 fn run(
     index: &mut dyn VectorIndex,
     queries: &[UnitVector],
-    k: usize,
+    (k, keep): (usize, f64),
     progress: &mut dyn FnMut(BuildProgress),
 ) -> Result<Run, IndexError> {
     let mut out: Vec<Retrieved> = Vec::new();
+    let kept = (keep * f64::from(u32::MAX)) as u32;
+    let mut filter = |tracks: &[TrackIx], removed: &mut [bool]| {
+        for (track, removed) in tracks.iter().zip(removed) {
+            *removed = track.0.wrapping_add(1).wrapping_mul(2_654_435_761) > kept;
+        }
+    };
     let mut search = |query| {
         out.clear();
-        index.search(query, k, &Deadline::never(), &mut out)?;
+        let filter: Option<&mut dyn RowFilter> = if keep < 1.0 { Some(&mut filter) } else { None };
+        index.search_where(query, k, filter, &Deadline::never(), &mut out)?;
         Ok::<_, IndexError>(out.iter().map(|hit| hit.track).collect())
     };
     queries.iter().take(WARM_UP).try_for_each(|query| search(query).map(|_: Vec<_>| ()))?;
@@ -235,6 +244,7 @@ mod tests {
             k: vec![100],
             misses: vec![0.5, 0.01],
             ef_factors: vec![1.0],
+            keep: 1.0,
             config: IndexConfig { cell_rows: 64, ..IndexConfig::default() },
         };
         let all = measure(&set, &plan, &mut |_| None, &mut |_| {}).unwrap();
@@ -244,5 +254,8 @@ mod tests {
         assert!(recall[0] == 1.0 && recall[1] < recall[2] && recall[2] > 0.95, "{recall:?}");
         assert!(all.iter().all(|m| m.recall_at_1000.is_none() && m.cpu_ms > 0.0 && m.bytes_per_track > 10.0));
         assert_eq!(table(&all).lines().count(), 6);
+        let few = Plan { engines: vec![Engine::Lists], misses: vec![0.01], keep: 0.02, ..plan };
+        let few = measure(&set, &few, &mut |_| None, &mut |_| {}).unwrap();
+        assert!(few[0].recall_at_100.unwrap() > 0.97, "{few:?}");
     }
 }

@@ -134,6 +134,20 @@ pub trait CandidateFilter: Send {
     fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]);
 }
 
+impl CandidateFilter for Box<dyn CandidateFilter> {
+    fn reason(&self) -> RemovalReason {
+        (**self).reason()
+    }
+
+    fn is_soft(&self) -> bool {
+        (**self).is_soft()
+    }
+
+    fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]) {
+        (**self).mark(context, tracks, removed);
+    }
+}
+
 /// Scores candidates.
 pub trait Ranker: Send {
     /// Name in reports.

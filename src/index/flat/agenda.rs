@@ -59,27 +59,30 @@ pub(super) struct Agenda {
     pub(super) cells: Vec<u32>,
     buffer: Vec<u32>,
     steps: Vec<u8>,
-    /// Expected hits that may be missed.
-    budget: f32,
     inverse_spread: f32,
 }
 
 impl Agenda {
     /// All cells, in no order. `spread`: standard deviation along the query of rows of a cell of size 1.
-    pub(super) fn start(&mut self, table: &CellTable, spread: f32, budget: f32) {
+    pub(super) fn start(&mut self, table: &CellTable, spread: f32) {
         self.cells.clear();
         self.cells.extend(0..table.log_counts.len() as u32);
-        self.budget = budget;
         self.inverse_spread = 1.0 / spread.max(1e-9);
     }
 
-    /// Puts the cells that are left in the order of their expected hits above `bar`, and returns how many of them to scan
+    /// Puts the cells that are left in the order of their expected hits above the bar, and returns how many of them to scan
     /// before the others are expected to hold no more than the budget. Without a bar that is all. `means`: the cells' dot
     /// products with the query. `O(cells)`.
     ///
     /// The bar only rises, so expectations only fall: those of cells that are hopeless now need no second look.
-    pub(super) fn plan(&mut self, table: &CellTable, means: &[f32], bar: Option<f32>, kernels: Loops) -> usize {
-        let level = bar.unwrap_or_else(|| self.guess(table, means));
+    pub(super) fn plan(
+        &mut self,
+        table: &CellTable,
+        means: &[f32],
+        bar_and_budget: Option<(f32, f32)>,
+        kernels: Loops,
+    ) -> usize {
+        let (level, budget) = bar_and_budget.unwrap_or_else(|| (self.guess(table, means), -1.0));
         self.steps.resize(means.len(), 0);
         kernels.steps(table, means, level, self.inverse_spread, &mut self.steps);
         let mut ends = [0u32; STEPS + 1];
@@ -88,14 +91,14 @@ impl Agenda {
         }
         let (mut wanted, mut hopeful) = (self.cells.len(), self.cells.len());
         let mut missed = 0.0;
-        for step in (0..STEPS).rev().take_while(|_| bar.is_some()) {
+        for step in (0..STEPS).rev() {
             let cells = ends[step + 1] as usize;
             missed += cells as f32 * hits(step);
-            if missed > self.budget {
+            if missed > budget {
                 break;
             }
             wanted -= cells;
-            if missed < self.budget * HOPELESS {
+            if missed < budget * HOPELESS {
                 hopeful -= cells;
             }
         }

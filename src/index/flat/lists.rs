@@ -9,7 +9,7 @@ use super::finder::push_marked;
 use super::kernels::{BLOCK_ROWS, Loops, fastest};
 use crate::domain::{Retrieved, TrackIx, UnitVector};
 use crate::index::exact::check_dimension;
-use crate::index::{IndexError, TopK, VectorIndex};
+use crate::index::{Gate, IndexError, RowFilter, TopK, VectorIndex};
 use crate::pipeline::Deadline;
 
 /// Cells scanned between two looks at the clock.
@@ -32,6 +32,10 @@ pub(super) struct Lists {
     slots: Vec<u32>,
     dots: Vec<i32>,
     best: TopK,
+    gate: Gate,
+    /// Rows that the filter was asked for, and that it let through.
+    asked: usize,
+    let_through: usize,
 }
 
 impl Lists {
@@ -48,20 +52,28 @@ impl Lists {
             slots: Vec::new(),
             dots: Vec::new(),
             best: TopK::default(),
+            gate: Gate::default(),
+            asked: 0,
+            let_through: 0,
         }
     }
 
-    /// Scans cells, best first, until those left are expected to hold no more than `miss * k` hits.
-    fn scan(&mut self, k: usize, deadline: &Deadline) {
+    /// Scans cells, best first, until those left are expected to hold no more than `miss * k` hits. Of expected hits the
+    /// filter lets through the share that it has let through so far.
+    fn scan(&mut self, k: usize, filter: &mut Option<&mut dyn RowFilter>, deadline: &Deadline) {
         let flat = Arc::clone(&self.flat);
         self.products.resize(flat.shape.cells, 0.0);
         self.kernels.dot_rows(flat.means(), &self.probe.query, &mut self.products);
-        self.agenda.start(&self.table, self.probe.spread, self.miss * k as f32);
+        let budget = self.miss * k as f32;
+        self.agenda.start(&self.table, self.probe.spread);
+        (self.asked, self.let_through) = (0, 0);
         let mut scanned = 0;
         loop {
             let bar = self.best.bar();
             let known = bar > f32::MIN;
-            let planned = self.agenda.plan(&self.table, &self.products, known.then_some(bar), self.kernels);
+            let budget = budget * self.asked as f32 / self.let_through.max(1) as f32;
+            let bar_and_budget = known.then_some((bar, budget));
+            let planned = self.agenda.plan(&self.table, &self.products, bar_and_budget, self.kernels);
             if planned == 0 {
                 break;
             }
@@ -70,7 +82,7 @@ impl Lists {
             let mut done = 0;
             for at in 0..now {
                 let cell = self.agenda.cells[at] as usize;
-                self.scan_cell(&flat, cell, self.products[cell], flat.sizes()[cell]);
+                self.scan_cell(&flat, cell, filter);
                 done += 1;
                 scanned += flat.counts()[cell] as usize;
                 if !known && scanned >= 2 * k && self.best.bar() > f32::MIN {
@@ -84,7 +96,8 @@ impl Lists {
         }
     }
 
-    fn scan_cell(&mut self, flat: &Flat, cell: usize, mean: f32, size: f32) {
+    fn scan_cell(&mut self, flat: &Flat, cell: usize, filter: &mut Option<&mut dyn RowFilter>) {
+        let (mean, size) = (self.products[cell], flat.sizes()[cell]);
         let bytes = flat.codec.block_bytes();
         let (first, rows) = (flat.firsts()[cell] as usize, flat.counts()[cell] as usize);
         let blocks = rows.div_ceil(BLOCK_ROWS);
@@ -99,10 +112,17 @@ impl Lists {
         for (block, mask) in self.masks.iter().enumerate() {
             push_marked(*mask, ((first + block) * BLOCK_ROWS) as u32, &mut self.slots);
         }
+        let ids = flat.ids();
+        self.asked += self.slots.len();
+        if let Some(filter) = filter {
+            let tracks = self.slots.iter().map(|slot| TrackIx(ids[*slot as usize]));
+            let mut removed = self.gate.removed(tracks, &mut **filter).iter();
+            self.slots.retain(|_| !removed.next().copied().unwrap_or(true));
+        }
+        self.let_through += self.slots.len();
         self.dots.resize(self.slots.len(), 0);
         self.kernels.dot_codes(flat.long(), &self.slots, &self.probe.long, &mut self.dots);
         let step = self.probe.long_step * size;
-        let ids = flat.ids();
         for (slot, dot) in self.slots.iter().zip(&self.dots) {
             self.best.offer(TrackIx(ids[*slot as usize]), mean + *dot as f32 * step);
         }
@@ -118,10 +138,11 @@ impl VectorIndex for Lists {
         self.flat.shape.rows
     }
 
-    fn search(
+    fn search_where(
         &mut self,
         query: &UnitVector,
         k: usize,
+        mut filter: Option<&mut dyn RowFilter>,
         deadline: &Deadline,
         out: &mut Vec<Retrieved>,
     ) -> Result<(), IndexError> {
@@ -132,7 +153,7 @@ impl VectorIndex for Lists {
         self.probe.query.resize(flat.shape.width(), 0.0);
         self.kernels.dot_rows(&flat.axes, query, &mut self.probe.query);
         self.probe.prepare(&flat.codec, self.kernels);
-        self.scan(k, deadline);
+        self.scan(k, &mut filter, deadline);
         self.best.finish(out);
         Ok(())
     }

@@ -85,6 +85,42 @@ fn finds_nearly_what_the_scan_finds() {
     }
 }
 
+/// Lets one row in `one_in` through.
+fn sieve(one_in: u32) -> impl FnMut(&[TrackIx], &mut [bool]) {
+    move |tracks, removed| {
+        for (track, removed) in tracks.iter().zip(removed) {
+            *removed = track.0.wrapping_mul(2_654_435_761) % one_in != 0;
+        }
+    }
+}
+
+#[test]
+fn what_a_filter_lets_through_fills_the_list() {
+    let vectors = Arc::new(random(12_000, 16, 300, 0.6, 5));
+    let index = build(&vectors, 64);
+    let (mut exact, mut lists) = (ExactIndex::new(Arc::clone(&vectors)), index.searcher(0.02));
+    for one_in in [2, 10, 100, 1_000] {
+        let (mut found, mut wanted) = (0, 0);
+        for seed in 0..20 {
+            let find = |index: &mut dyn VectorIndex| {
+                let mut out = Vec::new();
+                let search =
+                    index.search_where(&query(16, seed), 100, Some(&mut sieve(one_in)), &Deadline::never(), &mut out);
+                search.unwrap();
+                out.iter().map(|hit| hit.track.0).collect::<Vec<_>>()
+            };
+            let (truth, got) = (find(&mut exact), find(&mut *lists));
+            let mut removed = vec![false; got.len()];
+            let tracks: Vec<TrackIx> = got.iter().map(|row| TrackIx(*row)).collect();
+            sieve(one_in)(&tracks, &mut removed);
+            assert!(!removed.contains(&true) && got.len() == truth.len());
+            found += got.iter().filter(|row| truth.contains(row)).count();
+            wanted += truth.len();
+        }
+        assert!(found * 100 >= wanted * 97, "one in {one_in}: {found} of {wanted}");
+    }
+}
+
 #[test]
 fn one_artist_and_equal_rows_are_no_fault() {
     // Nine tenths of the rows around one centre, and rows that are all equal.

@@ -1,14 +1,15 @@
 use std::sync::Arc;
 
 use super::index_fault;
-use crate::domain::{ItemVectors, RequestContext, Retrieved, Source, UnitVector, by_score};
-use crate::index::VectorIndex;
-use crate::pipeline::{Deadline, Retriever, StageError};
+use crate::domain::{ItemVectors, RequestContext, Retrieved, Source, TrackIx, UnitVector, by_score};
+use crate::index::{RowFilter, VectorIndex};
+use crate::pipeline::{CandidateFilter, Deadline, Retriever, StageError};
 
 /// The tracks nearest to the user vector. When the request names seed tracks, half of the quota goes to those nearest to
 /// the mean of the seeds and the current track; a track that both find counts with the better similarity.
 ///
-/// Two narrow searches cost less than a wide one, and what both find is not made up for: with seeds there may be fewer
+/// Filters that may remove most of a catalogue look at rows inside the search, so that what they let through fills the
+/// quota. Two narrow searches cost less than a wide one, and what both find is not made up for: with seeds there may be fewer
 /// candidates than the quota.
 pub struct TwoTower {
     index: Box<dyn VectorIndex>,
@@ -17,14 +18,28 @@ pub struct TwoTower {
     /// Buffer of the seeds' direction.
     seeds: Option<UnitVector>,
     second: Vec<Retrieved>,
+    filters: Vec<Box<dyn CandidateFilter>>,
+}
+
+/// Filters with the request that they look at.
+struct Wanted<'a> {
+    filters: &'a mut [Box<dyn CandidateFilter>],
+    context: &'a RequestContext,
+}
+
+impl RowFilter for Wanted<'_> {
+    fn mark(&mut self, tracks: &[TrackIx], removed: &mut [bool]) {
+        self.filters.iter_mut().for_each(|filter| filter.mark(self.context, tracks, removed));
+    }
 }
 
 impl TwoTower {
-    /// Searches `index`, which is over `vectors`.
-    pub fn new(index: Box<dyn VectorIndex>, vectors: Arc<ItemVectors>) -> Self {
+    /// Searches `index`, which is over `vectors`, for what `filters` let through: those that judge a track by itself, at
+    /// little cost a call.
+    pub fn new(index: Box<dyn VectorIndex>, vectors: Arc<ItemVectors>, filters: Vec<Box<dyn CandidateFilter>>) -> Self {
         let sum = vec![1.0; vectors.dim()];
         let seeds = UnitVector::new(sum.clone(), vectors.dim()).ok();
-        Self { index, vectors, sum, seeds, second: Vec::new() }
+        Self { index, vectors, sum, seeds, second: Vec::new(), filters }
     }
 
     /// Sets `self.seeds` to the direction of the seeds' mean; `false` where there is none.
@@ -59,10 +74,12 @@ impl Retriever for TwoTower {
     ) -> Result<(), StageError> {
         let user = context.user_vector.as_ref().ok_or(StageError::Absent("no user vector"))?;
         let for_seeds = if self.read_seeds(context) { quota / 2 } else { 0 };
-        self.index.search(user, quota - for_seeds, deadline, out).map_err(index_fault)?;
+        let mut wanted = Wanted { filters: &mut self.filters, context };
+        self.index.search_where(user, quota - for_seeds, Some(&mut wanted), deadline, out).map_err(index_fault)?;
         if let (Some(seeds), 1..) = (&self.seeds, for_seeds) {
             self.second.clear();
-            self.index.search(seeds, for_seeds, deadline, &mut self.second).map_err(index_fault)?;
+            let second = &mut self.second;
+            self.index.search_where(seeds, for_seeds, Some(&mut wanted), deadline, second).map_err(index_fault)?;
             merge(out, &self.second);
         }
         Ok(())
@@ -81,12 +98,12 @@ fn merge(out: &mut Vec<Retrieved>, more: &[Retrieved]) {
 mod tests {
     use super::super::testing::{hits, rows, taste};
     use super::*;
-    use crate::domain::{Request, TrackIx};
+    use crate::domain::Request;
     use crate::index::{ExactIndex, dot, testing};
     use crate::stages::fixtures::request;
 
     fn two_tower(vectors: &Arc<ItemVectors>) -> TwoTower {
-        TwoTower::new(Box::new(ExactIndex::new(Arc::clone(vectors))), Arc::clone(vectors))
+        TwoTower::new(Box::new(ExactIndex::new(Arc::clone(vectors))), Arc::clone(vectors), Vec::new())
     }
 
     #[test]
@@ -119,5 +136,18 @@ mod tests {
         let seeded = Request { seed_tracks: vec![TrackIx(0), TrackIx(1)], ..request() };
         let user = UnitVector::new(vec![0.0, 1.0], 2).unwrap();
         assert_eq!(rows(&hits(&mut two_tower(&vectors), &taste(seeded, user), 3)), [2, 0, 1]);
+    }
+
+    #[test]
+    fn what_filters_remove_does_not_use_up_the_quota() {
+        use crate::stages::filter::Explicit;
+        use crate::stages::fixtures::catalogue;
+        let vectors = Arc::new(testing::random(400, 8, 20, 0.5, 3));
+        let clean = Explicit::new(&catalogue(400, |row, track| track.explicit = row % 20 != 0));
+        let mut stage = two_tower(&vectors);
+        stage.filters.push(Box::new(clean));
+        let asked = Request { allow_explicit: false, ..request() };
+        let found = rows(&hits(&mut stage, &taste(asked, testing::query(8, 1)), 15));
+        assert!(found.len() == 15 && found.iter().all(|row| row % 20 == 0), "{found:?}");
     }
 }
