@@ -1,6 +1,11 @@
-"""Recall and time of nearest-neighbour libraries beside ours; see scripts/bench/ann_peers."""
+"""Recall and time of nearest-neighbour libraries from PyPI, beside our own index.
+
+Every engine is searched by one thread on one pinned core, one query at a time. Its knob is tuned to the fastest setting
+that finds 97 % of the exact hits; the chosen settings are then timed in interleaved rounds. The times of the peers
+include the call from Python, which is measured and printed."""
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -9,34 +14,54 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import faiss
 import hnswlib
 import numpy as np
-import usearch
-from usearch.index import Index as UIndex
+from usearch.index import Index as UsearchIndex
 
+EXAMPLES = """examples:
+  scripts/bench/ann_peers --rows 200000 --out out/peers --json out/peers.json
+  scripts/bench/ann_peers --rows 1000000 --sets smooth --peers ivf_pq,ivf_sq8,hnswlib --build-threads 2
+  scripts/bench/ann_peers --vectors towers.npy --queries users.npy --name towers
+"""
 WANTED = 0.97
+DEPTHS = (100, 1000)
 TUNING_QUERIES = 100
+WARM_UP = 20
+# A knob is tuned until two neighbouring values differ by this factor at most.
+STEP = 1.05
+# How many times k the short codes hand over to be scored again.
+REFINE = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+MISSES = "0.5,0.4,0.3,0.25,0.2,0.15,0.1,0.07,0.05,0.03,0.02,0.01"
 
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    print(f"ann_peers: {text}", file=sys.stderr, flush=True)
+
+
+def fail(text):
+    sys.exit(f"ann_peers: {text}")
 
 
 class Hnswlib:
-    knobs = {100: [100, 150, 200, 300, 400, 600], 1000: [1000, 1200, 1500, 2000, 3000, 4500]}
+    name, factors = "M=16 efC=200", (None,)
 
     def __init__(self, vectors, threads):
         self.index = hnswlib.Index(space="ip", dim=vectors.shape[1])
-        self.index.init_index(len(vectors), M=16, ef_construction=200)
+        self.index.init_index(len(vectors), M=16, ef_construction=200, random_seed=1)
         self.index.add_items(vectors, num_threads=threads)
         self.index.set_num_threads(1)
 
-    def set(self, knob):
-        self.index.set_ef(knob)
-        return f"M=16 ef={knob}"
+    def range(self, rows, k):
+        """Least and greatest value of the knob."""
+        return k, min(rows, 32 * k)
+
+    def set(self, ef, _):
+        self.index.set_ef(ef)
+        return f"{self.name} ef={ef}"
 
     def search(self, query, k):
         return self.index.knn_query(query, k)[0][0]
@@ -45,39 +70,15 @@ class Hnswlib:
         self.index.save_index(path)
 
 
-class Faiss:
-    """Any faiss index by its factory string; `knob` sets what is swept."""
-
-    def __init__(self, vectors, threads, factory, knobs, apply):
-        faiss.omp_set_num_threads(threads)
-        self.index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
-        self.factory, self.knobs, self.apply = factory, knobs, apply
-        rng = np.random.default_rng(1)
-        self.index.train(vectors[rng.permutation(len(vectors))[: max(256 * 4096, 1)]])
-        self.index.add(vectors)
-        faiss.omp_set_num_threads(1)
-
-    def set(self, knob):
-        return f"{self.factory} {self.apply(self.index, knob)}"
-
-    def search(self, query, k):
-        return self.index.search(query[None], k)[1][0]
-
-    def save(self, path):
-        faiss.write_index(self.index, path)
-
-
-class Usearch:
-    knobs = Hnswlib.knobs
-
+class Usearch(Hnswlib):
     def __init__(self, vectors, threads, dtype):
-        self.index = UIndex(ndim=vectors.shape[1], metric="ip", dtype=dtype, connectivity=16, expansion_add=200)
+        self.name = f"{dtype} M=16 efC=128"
+        self.index = UsearchIndex(ndim=vectors.shape[1], metric="ip", dtype=dtype, connectivity=16, expansion_add=128)
         self.index.add(np.arange(len(vectors)), vectors, threads=threads)
-        self.dtype = dtype
 
-    def set(self, knob):
-        self.index.expansion_search = knob
-        return f"{self.dtype} M=16 ef={knob}"
+    def set(self, ef, _):
+        self.index.expansion_search = ef
+        return f"{self.name} ef={ef}"
 
     def search(self, query, k):
         return self.index.search(query, k, threads=1).keys
@@ -86,206 +87,318 @@ class Usearch:
         self.index.save(path)
 
 
-def ivf(nlist):
-    probes = [p for p in (4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096) if p <= nlist]
+class FaissHnsw(Hnswlib):
+    def __init__(self, vectors, threads, name):
+        faiss.omp_set_num_threads(threads)
+        self.name, self.index = name, faiss.index_factory(vectors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
+        self.prepare(vectors.shape[1])
+        self.index.train(vectors)
+        self.index.add(vectors)
+        faiss.omp_set_num_threads(1)
 
-    def apply(index, knob):
-        faiss.extract_index_ivf(index).nprobe = knob
-        return f"nprobe={knob}"
+    def prepare(self, _):
+        self.index.hnsw.efConstruction = 200
+        self.name += " efC=200"
 
-    return {100: probes, 1000: probes}, apply
+    def set(self, ef, _):
+        self.index.hnsw.efSearch = ef
+        return f"{self.name} ef={ef}"
 
+    def search(self, query, k):
+        return self.index.search(query[None], k)[1][0]
 
-def refined(nlist):
-    """The number of probes, and how many times k is re-scored."""
-    probes, _ = ivf(nlist)
-    pairs = {k: [(p, f) for p in probes[k] for f in (2, 4, 8)] for k in probes}
-
-    def apply(index, knob):
-        faiss.extract_index_ivf(faiss.downcast_index(index.base_index)).nprobe = knob[0]
-        index.k_factor = knob[1]
-        return f"nprobe={knob[0]} k_factor={knob[1]}"
-
-    return pairs, apply
-
-
-def width():
-    def apply(index, knob):
-        index.hnsw.efSearch = knob
-        return f"ef={knob}"
-
-    return Hnswlib.knobs, apply
+    def save(self, path):
+        faiss.write_index(self.index, path)
 
 
-def peers(vectors, threads):
-    rows, dim = vectors.shape
-    nlist = 2 ** round(math.log2(4 * math.sqrt(rows)))
-    half = dim // 2
-    make = {
-        "ivf_sq8": lambda: Faiss(vectors, threads, f"IVF{nlist},SQ8", *ivf(nlist)),
-        "ivf_pqfs": lambda: Faiss(vectors, threads, f"IVF{nlist},PQ{half}x4fsr,Refine(SQ8)", *refined(nlist)),
-        "ivf_pqfs_flat": lambda: Faiss(vectors, threads, f"IVF{nlist},PQ{half}x4fsr,RFlat", *refined(nlist)),
-        "ivf_opqfs": lambda: Faiss(vectors, threads, f"OPQ{half},IVF{nlist},PQ{half}x4fsr,Refine(SQ8)", *refined(nlist)),
-        "ivf_flat": lambda: Faiss(vectors, threads, f"IVF{nlist},Flat", *ivf(nlist)),
-        "hnswlib": lambda: Hnswlib(vectors, threads),
-        "hnsw_sq8": lambda: Faiss(vectors, threads, "HNSW16,SQ8", *width()),
-        "hnsw_flat": lambda: Faiss(vectors, threads, "HNSW16,Flat", *width()),
-        "usearch_i8": lambda: Usearch(vectors, threads, "i8"),
-        "usearch_f16": lambda: Usearch(vectors, threads, "f16"),
-        "usearch_f32": lambda: Usearch(vectors, threads, "f32"),
-    }
-    return make
+class FaissIvf(FaissHnsw):
+    def prepare(self, dim):
+        refined = hasattr(self.index, "k_factor")
+        base = faiss.downcast_index(self.index.base_index) if refined else self.index
+        self.lists, self.factors = faiss.downcast_index(faiss.extract_index_ivf(base)), REFINE if refined else (None,)
+        if self.name.startswith("OPQ"):
+            # Rotate for the 4 bits that are used; the default, 8, also trains for minutes.
+            self.quantizer = faiss.ProductQuantizer(dim, dim // 2, 4)
+            faiss.downcast_VectorTransform(base.chain.at(0)).pq = self.quantizer
+
+    def range(self, rows, k):
+        return 1, self.lists.nlist
+
+    def set(self, nprobe, factor):
+        self.lists.nprobe = nprobe
+        if factor is None:
+            return f"{self.name} nprobe={nprobe}"
+        self.index.k_factor = factor
+        return f"{self.name} nprobe={nprobe} k_factor={factor}"
+
+
+def peers(rows, dim):
+    """By name, what makes a peer: its class and the rest of its arguments."""
+    lists = f"IVF{2 ** round(math.log2(4 * math.sqrt(rows)))}"
+    # 4 bits for two components, of what is left after the centre.
+    codes = f"PQ{dim // 2}x4fsr"
+    return {
+        "ivf_pq": (FaissIvf, f"{lists},{codes},Refine(SQ8)"),
+        "ivf_pq_flat": (FaissIvf, f"{lists},{codes},RFlat"),
+        "ivf_opq": (FaissIvf, f"OPQ{dim // 2},{lists},{codes},Refine(SQ8)"),
+        "ivf_rabitq": (FaissIvf, f"{lists},RaBitQfs,Refine(SQ8)"),
+        "ivf_sq8": (FaissIvf, f"{lists},SQ8"),
+        "ivf_flat": (FaissIvf, f"{lists},Flat"),
+        "hnswlib": (Hnswlib,),
+        "faiss_hnsw": (FaissHnsw, "HNSW16,Flat"),
+        "faiss_hnsw_sq8": (FaissHnsw, "HNSW16,SQ8"),
+    } | {f"usearch_{dtype}": (Usearch, dtype) for dtype in ("f32", "f16", "i8")}
 
 
 def measure(index, queries, truth, k):
-    times, found, cpu = [], 0, 0.0
-    for query, wanted in zip(queries, truth):
-        start, cpu_start = time.perf_counter(), time.thread_time()
-        ids = index.search(query, k)
-        cpu += time.thread_time() - cpu_start
-        times.append((time.perf_counter() - start) * 1e3)
-        found += len(np.intersect1d(ids, wanted[:k]))
-    return found / (k * len(queries)), times, cpu * 1e3 / len(queries)
+    """Recall at k, milliseconds of each query, CPU milliseconds a query."""
+    for query in queries[:WARM_UP]:
+        index.search(query, k)
+    found, ends = [], []
+    gc.disable()
+    cpu, start = time.thread_time(), time.perf_counter()
+    for query in queries:
+        found.append(index.search(query, k))
+        ends.append(time.perf_counter())
+    cpu = time.thread_time() - cpu
+    gc.enable()
+    hits = sum(np.isin(wanted[:k], ids.astype(np.int64)).sum() for ids, wanted in zip(found, truth))
+    return hits / (k * len(queries)), np.diff([start, *ends]) * 1e3, cpu * 1e3 / len(queries)
 
 
-def tune(index, queries, truth, k):
-    """The fastest setting that finds enough, else the one that finds most."""
-    fast, best, last_probe = None, None, None
-    for knob in index.knobs[k]:
-        if fast and isinstance(knob, tuple) and knob[0] > fast[1][0] * 2:
+def tune(index, queries, truth, k, rows):
+    """The fastest setting that finds enough, else the one that finds most; and all that were tried."""
+    tried, best, fullest, slower = [], None, (0, None), 0
+    low, most = index.range(rows, k)
+
+    def attempt(knob, factor, count=TUNING_QUERIES):
+        nonlocal fullest
+        params = index.set(knob, factor)
+        recall, _, cpu = measure(index, queries[:count], truth, k)
+        tried.append({"params": params, "queries": len(queries[:count]), "recall": recall, "cpu_ms": cpu})
+        fullest = max(fullest, (recall, (knob, factor)), key=lambda one: one[0])
+        return recall, cpu
+
+    for factor in index.factors:
+        short, knob, last = low - 1, low, -1.0
+        while True:
+            recall, cpu = attempt(knob, factor)
+            flat = recall > 0.5 and abs(recall - last) < 0.0005
+            if recall >= WANTED or knob == most or flat or best and cpu > 1.5 * best[0]:
+                break
+            short, last, knob = knob, recall, min(most, 2 * knob)
+        while recall >= WANTED and knob - short > 1 and knob > short * STEP:
+            middle = (short + knob) // 2
+            middle_recall, middle_cpu = attempt(middle, factor)
+            if middle_recall >= WANTED:
+                knob, cpu = middle, middle_cpu
+            else:
+                short = middle
+        if recall >= WANTED and (best is None or cpu < best[0]):
+            best, slower = (cpu, (knob, factor)), 0
+        elif best:
+            slower += 1
+        if slower == 2:
             break
-        index.set(knob)
-        recall, _, cpu = measure(index, queries[:TUNING_QUERIES], truth, k)
-        if recall >= WANTED and (fast is None or cpu < fast[0]):
-            fast = (cpu, knob)
-        if best is None or recall > best[0]:
-            best = (recall, knob)
-        if fast and not isinstance(knob, tuple):
-            break
-    return fast[1] if fast else best[1]
+    knob, factor = best[1] if best else fullest[1]
+    # What is enough for some queries must be enough for all.
+    while attempt(knob, factor, len(queries))[0] < WANTED and best and knob < most:
+        knob = min(most, math.ceil(knob * STEP))
+    return (knob, factor), tried
 
 
-def ours(args, folder, vectors, queries, k):
-    command = ["taskset", "-c", str(args.core), args.binary, "index", "bench", "--engines", "lists", "--k", str(k)]
-    command += ["--vectors", vectors, "--queries", queries, "--index", folder / "ours.flat", "--name", args.name]
-    command += ["--miss", args.miss, "--max-queries", str(args.max_queries), "--json", folder / "ours.json"]
-    subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return json.loads((folder / "ours.json").read_text())
+class Peer:
+    """A built peer with a setting for each k."""
+
+    def __init__(self, args, kind, name, folder, vectors, queries, truth):
+        self.queries, self.truth, self.chosen = queries, truth, {}
+        make, *rest = peers(*vectors.shape)[kind]
+        os.sched_setaffinity(0, args.cores if args.build_threads > 1 else {args.core})
+        cpu, wall = time.process_time(), time.perf_counter()
+        self.index = make(vectors, args.build_threads, *rest)
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        os.sched_setaffinity(0, {args.core})
+        say(f"{name}: {kind} built in {cpu:.1f} CPU s, {wall:.1f} s")
+        self.index.save(str(folder / "peer"))
+        size = (folder / "peer").stat().st_size / len(vectors)
+        (folder / "peer").unlink()
+        self.facts = {"set": name, "rows": len(vectors), "dim": vectors.shape[1], "kind": kind}
+        self.costs = {"build_cpu_s": cpu, "build_wall_s": wall, "bytes_per_track": size}
+        for k in DEPTHS:
+            self.chosen[k] = tune(self.index, queries, truth, k, len(vectors))
+            last = self.chosen[k][1][-1]
+            say(f"{name}: {last['params']}: recall@{k} {last['recall']:.4f}, {last['cpu_ms']:.3f} ms")
+
+    def round(self, k):
+        setting, sweep = self.chosen[k]
+        params = self.index.set(*setting)
+        recall, times, cpu = measure(self.index, self.queries, self.truth, k)
+        recalls = {f"recall_at_{depth}": recall if depth == k else None for depth in DEPTHS}
+        times = {"ms_p50": np.median(times), "ms_p99": np.quantile(times, 0.99), "cpu_ms": cpu}
+        return self.facts | {"params": params, "k": k} | recalls | times | self.costs | {"sweep": sweep}
 
 
-def build_ours(args, folder, vectors):
-    command = [args.binary, "index", "build", "--vectors", vectors, "--out", folder / "ours.flat"]
-    text = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
-    say(text.strip())
-    return float(text.split(" CPU s")[0].rsplit(" ", 1)[1])
+class Ours:
+    """Our index: built once, searched by the binary's own bench with what is chosen from `misses`."""
+
+    def __init__(self, args, name, folder, vectors_file, queries_file):
+        self.args, self.json, index = args, folder / "segue.json", folder / "segue.flat"
+        self.files = ["--vectors", vectors_file, "--queries", queries_file, "--index", index]
+        self.files += ["--name", name, "--max-queries", args.max_queries, "--json", self.json]
+        before = os.times()
+        self.call("build", "--vectors", vectors_file, "--out", index)
+        after = os.times()
+        self.build = after.children_user + after.children_system - before.children_user - before.children_system
+        self.bytes = index.stat().st_size
+        self.sweep = self.bench(",".join(map(str, DEPTHS)), args.miss)
+        self.chosen = {}
+        for k in DEPTHS:
+            recall, runs = f"recall_at_{k}", [run for run in self.sweep if run["k"] == k]
+            enough = [run for run in runs if run[recall] >= WANTED]
+            best = min(enough, key=lambda run: run["cpu_ms"]) if enough else max(runs, key=lambda run: run[recall])
+            self.chosen[k] = best["params"].removeprefix("miss=")
+        say(f"{name}: ours built in {self.build:.1f} CPU s; miss by k: {self.chosen}")
+
+    def call(self, *command):
+        command = ["taskset", "-c", self.args.core, self.args.binary, "index", *command]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        if done.returncode:
+            fail(f"`{' '.join(map(str, command))}` failed: {done.stderr.strip()}")
+
+    def bench(self, depths, misses):
+        self.call("bench", "--engines", "lists", "--k", depths, "--miss", misses, *self.files)
+        return json.loads(self.json.read_text())
+
+    def round(self, k):
+        (run,) = self.bench(k, self.chosen[k])
+        sweep = [one for one in self.sweep if one["k"] == k]
+        size = self.bytes / run["rows"]
+        return run | {"kind": "segue", "build_cpu_s": self.build, "bytes_per_track": size, "sweep": sweep}
 
 
-def row(args, kind, params, k, shape, recall, times, cpu, build, size):
-    times = sorted(times)
-    return {
-        "set": args.name, "rows": shape[0], "dim": shape[1], "kind": kind, "params": params, "k": k,
-        "recall_at_100": recall if k == 100 else None, "recall_at_1000": recall if k == 1000 else None,
-        "ms_p50": times[len(times) // 2], "ms_p99": times[int(len(times) * 0.99)], "cpu_ms": cpu,
-        "qps_per_core": 1e3 / cpu, "build_cpu_s": build, "bytes_per_track": size,
+def middle(rounds):
+    """One engine's medians over the rounds."""
+    times = {key: float(statistics.median(one[key] for one in rounds)) for key in ("ms_p50", "ms_p99", "cpu_ms")}
+    return rounds[0] | times | {"qps_per_core": 1e3 / times["cpu_ms"]}
+
+
+def show(name, k, results):
+    ours = next((one["cpu_ms"] for one in results if one["kind"] == "segue"), math.nan)
+    print(f"\n### {name}, {results[0]['rows']} x {results[0]['dim']}, k = {k}\n\n| engine | params | recall | p50 ms "
+          "| p99 ms | cpu ms | q/s a core | build CPU s | bytes/track | cpu / ours |\n" + "|---" * 10 + "|")
+    # Those that find too little come last.
+    for one in sorted(results, key=lambda one: (one[f"recall_at_{k}"] < WANTED, one["cpu_ms"])):
+        recall, ratio = one[f"recall_at_{k}"], one["cpu_ms"] / ours
+        cells = [one["kind"], one["params"], f"{recall:.4f}" + (" (too little)" if recall < WANTED else "")]
+        cells += [f"{one[key]:.3f}" for key in ("ms_p50", "ms_p99", "cpu_ms")] + [f"{one['qps_per_core']:.0f}"]
+        cells += [f"{one['build_cpu_s']:.1f}", f"{one['bytes_per_track']:.0f}", "" if ours != ours else f"{ratio:.2f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def run_set(args, name, folder, vectors_file, queries_file):
+    vectors, queries = np.load(vectors_file), np.load(queries_file)[: args.max_queries]
+    if vectors.dtype != np.float32 or queries.shape[1:] != vectors.shape[1:] or len(vectors) < max(DEPTHS):
+        fail(f"{vectors_file} and {queries_file} must be float32 of one width, with {max(DEPTHS)} vectors or more")
+    say(f"{name}: exact hits of {len(queries)} queries among {len(vectors)} rows")
+    flat = faiss.IndexFlatIP(vectors.shape[1])
+    flat.add(vectors)
+    truth = flat.search(queries, max(DEPTHS))[1]
+    del flat
+    engines = [Peer(args, kind, name, folder, vectors, queries, truth) for kind in args.peers]
+    engines += [Ours(args, name, folder, vectors_file, queries_file)] if args.has_ours else []
+    results = []
+    for k in DEPTHS:
+        rounds = []
+        for at in range(args.rounds):
+            say(f"{name}: k = {k}, round {at + 1} of {args.rounds}")
+            rounds.append([engine.round(k) for engine in engines])
+        results.append([middle(of_one) for of_one in zip(*rounds)])
+        show(name, k, results[-1])
+    return sum(results, [])
+
+
+def hardware(args):
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    info = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = [flag for flag in ("avx2", "avx512f", "avx512_vnni") if flag in info.get("flags", "").split()]
+    print(f"CPU {info.get('model name', 'unknown')} ({', '.join(flags)}), {len(args.cores)} cores, searches on core "
+          f"{args.core}, load {os.getloadavg()[0]:.1f} at the start")
+    print(", ".join(f"{name} {version(name)}" for name in ("faiss-cpu", "hnswlib", "usearch", "numpy")))
+    # A search in an index of one vector is the call and little else.
+    one, costs = np.eye(1, args.dim, dtype=np.float32), []
+    flat = FaissHnsw(one, 1, "HNSW16,Flat")
+    for name, index in (("faiss", flat), ("hnswlib", Hnswlib(one, 1)), ("usearch", Usearch(one, 1, "f32"))):
+        costs.append(f"{name} {measure(index, [one[0]] * 2000, [[0]] * 2000, 1)[2] * 1e3:.0f} us")
+    print(f"A call from Python takes: {', '.join(costs)}", flush=True)
+
+
+def options():
+    every = list(peers(1, 2))
+    parser = argparse.ArgumentParser("scripts/bench/ann_peers", description=__doc__, epilog=EXAMPLES,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--rows", type=int, default=200_000, help="rows of each set (%(default)s)")
+    add("--dim", type=int, default=64, help="their width (%(default)s)")
+    add("--sets", default="clustered,smooth,uniform", help="kinds that `segue index set` makes (%(default)s)")
+    add("--vectors", type=Path, help="instead of sets: unit rows, float32, .npy")
+    add("--queries", type=Path, help="queries for them")
+    add("--name", default="given", help="what the results call them")
+    add("--peers", default=",".join(every), help="which peers (%(default)s)".replace(",", ", "))
+    add("--rounds", type=int, default=3, help="interleaved rounds; times are medians over them (%(default)s)")
+    add("--max-queries", type=int, default=1000, help="use the first queries only (%(default)s)")
+    add("--miss", default=MISSES, help="values of index.miss that ours is chosen from")
+    add("--core", type=int, help="core that searches are pinned to (the last one)")
+    add("--build-threads", type=int, default=1, help="threads of a peer's build (%(default)s)")
+    add("--out", type=Path, help="keep the sets here, and use those that are here")
+    add("--json", type=Path, help="write the results here, after every set")
+    add("--binary", type=Path, default="target/release/segue", help="our binary (%(default)s)")
+    args = parser.parse_args()
+    args.cores = os.sched_getaffinity(0)
+    args.core = max(args.cores) if args.core is None else args.core
+    args.peers, args.sets = args.peers.split(","), args.sets.split(",")
+
+    def has(command):
+        asked = [args.binary, "index", command, "--help"]
+        return args.binary.is_file() and subprocess.run(asked, capture_output=True).returncode == 0
+
+    args.has_ours = has("bench")
+    missing = [str(file) for file in (args.vectors, args.queries) if file and not file.is_file()]
+    wrong = {
+        f"no such peer; there are {', '.join(every)}": set(args.peers) - set(every),
+        f"there is no {', '.join(missing)}": missing,
+        f"--core must be one of {sorted(args.cores)}": args.core not in args.cores,
+        "--vectors and --queries go together": (args.vectors is None) != (args.queries is None),
+        "--dim must be a multiple of 4, the other numbers 1 or more":
+            args.dim % 4 or min(args.rows, args.dim, args.rounds, args.max_queries, args.build_threads) < 1,
+        f"{args.binary} cannot make sets: build it, or give --vectors and --queries": not (args.vectors or has("set")),
     }
-
-
-def show(results, k):
-    mine = next((r for r in results if r["kind"] == "segue lists" and r["k"] == k), None)
-    print(f"\n| k = {k} | | recall | p50 ms | p99 ms | cpu ms | q/s a core | build cpu s | bytes/track | ours is faster by |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    for r in sorted((r for r in results if r["k"] == k), key=lambda r: r["cpu_ms"]):
-        ratio = f"{r['cpu_ms'] / mine['cpu_ms']:.2f}" if mine else ""
-        recall = r["recall_at_1000"] if k == 1000 else r["recall_at_100"]
-        print(f"| {r['kind']} | {r['params']} | {recall:.4f} | {r['ms_p50']:.3f} | {r['ms_p99']:.3f} | {r['cpu_ms']:.3f} "
-              f"| {r['qps_per_core']:.0f} | {r['build_cpu_s']:.0f} | {r['bytes_per_track']:.0f} | {ratio} |")
+    for message in [message for message, is_so in wrong.items() if is_so][:1]:
+        parser.error(message)
+    if not args.has_ours:
+        say(f"ours is missing: {args.binary} has no `index bench`")
+    return args
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench/ann_peers", description=__doc__)
-    parser.add_argument("--binary", default="target/release/segue", help=argparse.SUPPRESS)
-    parser.add_argument("--set", default="clustered", help="clustered, smooth, uniform, anisotropic, one_artist, duplicates")
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--dim", type=int, default=64)
-    parser.add_argument("--vectors", help=".npy instead of a synthetic set")
-    parser.add_argument("--queries", help=".npy")
-    parser.add_argument("--name", help="name of the set in the results")
-    parser.add_argument("--peers", help="comma-separated; default all")
-    parser.add_argument("--miss", default="0.3,0.2,0.1,0.05,0.02,0.01", help="settings of ours to choose from")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--max-queries", type=int, default=300)
-    parser.add_argument("--core", type=int, default=0, help="the core that all searches are pinned to")
-    parser.add_argument("--json", help="also write all results here")
-    args = parser.parse_args()
-    args.name = args.name or args.set
-    threads = os.cpu_count()
-    model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown")
-    print(f"CPU {model}, {threads} cores, one pinned; faiss {faiss.__version__}, hnswlib 0.8.0, usearch {usearch.__version__}")
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        if args.vectors:
-            vectors_file, queries_file = Path(args.vectors), Path(args.queries)
-        else:
-            command = [args.binary, "index", "set", "--kind", args.set, "--rows", args.rows, "--dim", args.dim, "--out", folder]
-            subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
-            vectors_file, queries_file = folder / "vectors.npy", folder / "queries.npy"
-        run(args, folder, vectors_file, queries_file, threads)
-
-
-def run(args, folder, vectors_file, queries_file, threads):
-    vectors, queries = np.load(vectors_file), np.load(queries_file)[: args.max_queries]
-    flat = faiss.IndexFlatIP(vectors.shape[1])
-    flat.add(vectors)
-    truth = flat.search(queries, 1000)[1]
-    del flat
-    cores = os.sched_getaffinity(0)
-    build_cpu = build_ours(args, folder, vectors_file)
-    size_ours = (folder / "ours.flat").stat().st_size / len(vectors)
-    makers = peers(vectors, threads)
-    chosen, results = {}, []
-    for name in args.peers.split(",") if args.peers else makers:
-        os.sched_setaffinity(0, cores)
-        cpu, wall = time.process_time(), time.perf_counter()
-        index = makers[name]()
-        build = time.process_time() - cpu
-        index.save(str(folder / "peer"))
-        size = (folder / "peer").stat().st_size / len(vectors)
-        (folder / "peer").unlink()
-        say(f"{name}: built in {build:.0f} CPU s, {time.perf_counter() - wall:.0f} s")
-        os.sched_setaffinity(0, {args.core})
-        for k in (100, 1000):
-            knob = tune(index, queries, truth, k)
-            chosen[name, k] = (index, knob, build, size)
-            say(f"{name}, k = {k}: {index.set(knob)}")
-    for k in (100, 1000):
-        rounds = {}
-        for at in range(args.rounds):
-            say(f"k = {k}: round {at + 1} of {args.rounds}")
-            for mine in ours(args, folder, vectors_file, queries_file, k):
-                recall = mine["recall_at_1000"] if k == 1000 else mine["recall_at_100"]
-                run_of = (recall, mine["ms_p50"], mine["ms_p99"], mine["cpu_ms"], mine["params"])
-                rounds.setdefault(("segue lists", mine["params"]), []).append(run_of)
-            for (name, of), (index, knob, _, _) in chosen.items():
-                if of == k:
-                    params = index.set(knob)
-                    recall, times, cpu = measure(index, queries, truth, k)
-                    times.sort()
-                    run_of = (recall, times[len(times) // 2], times[int(len(times) * 0.99)], cpu, params)
-                    rounds.setdefault((name, ""), []).append(run_of)
-        found = [key for key in rounds if key[0] == "segue lists" and rounds[key][0][0] >= WANTED]
-        fastest = min(found, key=lambda key: statistics.median(r[3] for r in rounds[key]), default=None)
-        for (name, params), runs in rounds.items():
-            if name == "segue lists" and (name, params) != fastest:
-                continue
-            middle = [statistics.median(r[at] for r in runs) for at in range(4)]
-            build, size = (build_cpu, size_ours) if name == "segue lists" else chosen[name, k][2:]
-            result = row(args, name, runs[0][4], k, vectors.shape, middle[0], [middle[1]], middle[3], build, size)
-            result["ms_p99"] = middle[2]
-            results.append(result)
-        show(results, k)
-        sys.stdout.flush()
-    if args.json:
-        Path(args.json).write_text(json.dumps(results, indent=1))
+    args = options()
+    os.sched_setaffinity(0, {args.core})
+    faiss.omp_set_num_threads(1)
+    hardware(args)
+    results = []
+    for name in [args.name] if args.vectors else args.sets:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder, files = Path(args.out or scratch) / f"{name}-{args.rows}x{args.dim}", (args.vectors, args.queries)
+            if not args.vectors:
+                files = folder / "vectors.npy", folder / "queries.npy"
+            if not files[1].is_file():
+                say(f"{name}: making {args.rows} rows")
+                shape = ["--rows", str(args.rows), "--dim", str(args.dim), "--seed", "1"]
+                command = [args.binary, "index", "set", "--kind", name, *shape, "--out", folder]
+                if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+                    fail(f"the set {name} could not be made")
+            results += run_set(args, name, Path(scratch), *files)
+        if args.json:
+            args.json.write_text(json.dumps(results, indent=1))
 
 
 main()
