@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 
 use super::common::ConfigArgs;
-use super::progress::Progress;
+use super::progress::Steps;
 use crate::bundle::{self, AsOf, BuildConfig, Manifest};
 use crate::inference::Runtime;
 
@@ -82,16 +82,9 @@ fn build(args: BuildArgs) -> anyhow::Result<()> {
     plan.version = args.bundle_version;
     plan.index = config.index;
     plan.signals = config.signals;
-    let mut shown: Option<(&str, Progress)> = None;
-    let manifest = bundle::build(&plan, &runtime, &mut |step| {
-        if shown.as_ref().is_none_or(|(name, _)| *name != step.step) {
-            shown = Some((step.step, Progress::new(step.step)));
-        }
-        if let Some((_, bar)) = &shown {
-            bar.set(step.done, step.total);
-        }
-    })?;
-    drop(shown);
+    let mut steps = Steps::default();
+    let manifest = bundle::build(&plan, &runtime, &mut |at| steps.set(at.step, at.done, at.total))?;
+    drop(steps);
     println!("{}", args.out.display());
     print!("{}", manifest.table());
     Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::progress::Progress;
+use super::progress::Steps;
 use crate::config::{Engine, IndexConfig};
 use crate::domain::UnitVector;
 use crate::index::{BuildProgress, FlatConfig, FlatIndex, IndexHandle, instruction_set};
@@ -121,24 +121,12 @@ pub(super) fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// Shows one bar a step.
-fn steps() -> impl FnMut(BuildProgress) {
-    let mut shown: Option<(&str, Progress)> = None;
-    move |step| {
-        if shown.as_ref().is_none_or(|(name, _)| *name != step.step) {
-            shown = Some((step.step, Progress::new(step.step)));
-        }
-        if let Some((_, bar)) = &shown {
-            bar.set(step.done, step.total);
-        }
-    }
-}
-
 fn build(args: &BuildArgs) -> anyhow::Result<()> {
     let mut source = VectorFile::open(&args.vectors)?;
     let config = FlatConfig { seed: args.seed, ..FlatConfig::new(args.cell_rows) };
+    let mut steps = Steps::default();
     let before = cpu_time::ProcessTime::now();
-    let index = FlatIndex::build(&mut source, &config, &mut steps())?;
+    let index = FlatIndex::build(&mut source, &config, &mut |at: BuildProgress| steps.set(at.step, at.done, at.total))?;
     let cpu_s = before.elapsed().as_secs_f64();
     index.save(&args.out)?;
     let bytes = index.resident_bytes();
@@ -194,8 +182,9 @@ fn bench(args: BenchArgs) -> anyhow::Result<()> {
         let index = given.clone().filter(|_| engine == Engine::Lists)?;
         Some(Built { index: IndexHandle::lists(index, Arc::clone(&vectors)), cpu_s: f64::NAN })
     };
+    let mut steps = Steps::default();
     println!("{}, {} kernels", hardware(), instruction_set());
-    let all = measure(&set, &plan, &mut open, &mut steps())?;
+    let all = measure(&set, &plan, &mut open, &mut |at: BuildProgress| steps.set(at.step, at.done, at.total))?;
     print!("{}", table(&all));
     if let Some(path) = &args.json {
         write(path, &serde_json::to_string_pretty(&all)?)?;

@@ -40,6 +40,22 @@ impl Progress {
     }
 }
 
+/// Work of several steps: shows the one at hand.
+#[derive(Default)]
+pub(super) struct Steps(Option<Progress>);
+
+impl Steps {
+    /// Sets how much of a step is done of how much; another step than before begins anew.
+    pub(super) fn set(&mut self, step: &'static str, done: u64, total: u64) {
+        if self.0.as_ref().is_none_or(|shown| shown.what != step) {
+            self.0 = Some(Progress::new(step));
+        }
+        if let Some(shown) = &self.0 {
+            shown.set(done, total);
+        }
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{
-    BuildProgress, ExactIndex, FLAT_FILE, FlatConfig, FlatIndex, GRAPH_FILE, HnswIndex, IndexError, VectorIndex,
-};
+use super::{BuildProgress, ExactIndex, FLAT_FILE, FlatConfig, FlatIndex, HnswIndex, IndexError, VectorIndex};
 use crate::config::{Engine, IndexConfig};
 use crate::domain::ItemVectors;
 
@@ -72,15 +70,15 @@ impl IndexHandle {
         }
     }
 
-    /// Writes what the engine needs beside the vectors into `dir` and returns the names of the files: none for `exact`.
+    /// Writes what the engine needs beside the vectors into `dir`: nothing for `exact`.
     ///
     /// # Errors
     /// [`IndexError::File`].
-    pub fn save(&self, dir: &Path) -> Result<&'static [&'static str], IndexError> {
+    pub fn save(&self, dir: &Path) -> Result<(), IndexError> {
         match &self.engine {
-            Opened::Exact => Ok(&[]),
-            Opened::Lists { index, .. } => index.save(&dir.join(FLAT_FILE)).map(|()| &[FLAT_FILE] as &[_]),
-            Opened::Hnsw(graph) => graph.save(dir).map(|()| &[GRAPH_FILE] as &[_]),
+            Opened::Exact => Ok(()),
+            Opened::Lists { index, .. } => index.save(&dir.join(FLAT_FILE)),
+            Opened::Hnsw(graph) => graph.save(dir),
         }
     }
 }
@@ -142,6 +140,7 @@ fn choose(engine: Engine, config: &IndexConfig, rows: usize) -> Engine {
 
 #[cfg(test)]
 mod tests {
+    use super::super::GRAPH_FILE;
     use super::super::testing::random;
     use super::*;
 
@@ -167,11 +166,12 @@ mod tests {
             let load = |vectors| load(engine, &config, vectors, dir.path());
             assert!(matches!(load(Arc::clone(&vectors)), Err(IndexError::File { .. })));
             let built = build(engine, &config, Arc::clone(&vectors), &mut |_| {}).unwrap();
-            assert_eq!(built.save(dir.path()).unwrap(), [file]);
+            built.save(dir.path()).unwrap();
+            assert!(dir.path().join(file).exists());
             assert_eq!(load(Arc::clone(&vectors)).unwrap().engine(), engine);
             assert!(matches!(load(Arc::new(random(49, 8, 5, 0.2, 1))), Err(IndexError::File { .. })));
         }
         let exact = build(Engine::Exact, &config, vectors, &mut |_| {}).unwrap();
-        assert!(exact.save(Path::new("nowhere")).unwrap().is_empty());
+        exact.save(Path::new("nowhere")).unwrap();
     }
 }

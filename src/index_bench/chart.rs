@@ -11,10 +11,10 @@ const BOTTOM: f64 = 50.0;
 const TOP: f64 = 40.0;
 /// Recall at the left edge.
 const LEAST: f64 = 0.8;
-const COLOURS: [&str; 8] = ["#1b6ca8", "#c8553d", "#2d936c", "#8e5572", "#b8860b", "#444444", "#5f7adb", "#a05195"];
+/// Colours that stay apart for colour-blind readers (Okabe and Ito).
+const COLOURS: [&str; 6] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"];
 
-/// Draws queries a second and core (logarithmic) over recall at `k`, one line a kind of index. `points`: kind, recall,
-/// queries a second.
+/// Draws queries a second and core (logarithmic) over recall at `k`, one line a kind of index.
 pub fn chart(all: &[Measured], k: usize) -> String {
     let recall = |m: &Measured| if k >= 1_000 { m.recall_at_1000 } else { m.recall_at_100 };
     let points: Vec<_> = all

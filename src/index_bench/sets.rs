@@ -118,6 +118,7 @@ fn query(vectors: &ItemVectors, rng: &mut impl Rng) -> Result<UnitVector, Vector
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::str::FromStr;
 
     #[test]
     fn every_kind_is_made_and_a_seed_makes_it_again() {
@@ -129,6 +130,4 @@ mod tests {
         }
         assert!(SetKind::from_str("dense").unwrap_err().contains("clustered, smooth"));
     }
-
-    use std::str::FromStr;
 }

@@ -173,7 +173,7 @@ fn assign(
         let turned = turn(vectors, dim, axes);
         let cells = &mut cells[first..end];
         for_each_row(&turned, width, cells, config.threads, Search::default, |search, row, cell| {
-            *cell = finder.nearest(row, search).0;
+            *cell = finder.nearest(row, search);
         });
         for (row, cell) in turned.chunks_exact(width).zip(cells) {
             let cell = *cell as usize;
@@ -237,7 +237,7 @@ fn left(turned: &[f32], width: usize, finder: &Finder, plan: &Plan) -> Vec<f32> 
     let mut search = Search::default();
     let mut all = vec![0.0; turned.len()];
     for (row, out) in turned.chunks_exact(width).zip(all.chunks_exact_mut(width)) {
-        plan.subtract(plan.became[finder.nearest(row, &mut search).0 as usize] as usize, row, out);
+        plan.subtract(plan.became[finder.nearest(row, &mut search) as usize] as usize, row, out);
     }
     all
 }

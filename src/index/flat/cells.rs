@@ -62,7 +62,7 @@ pub(super) fn directions(
     for round in 0..ROUNDS {
         let finder = Finder::new(&directions, width, seed);
         for_each_row(rows, width, &mut cell_of, threads, Search::default, |search, row, cell| {
-            *cell = finder.nearest(row, search).0;
+            *cell = finder.nearest(row, search);
         });
         let counts = average(rows, width, &cell_of, &mut directions);
         if round + 1 < ROUNDS {
@@ -135,7 +135,7 @@ mod tests {
         let finder = Finder::new(directions, width, 1);
         let mut sizes = vec![0; directions.len() / width];
         let mut search = Search::default();
-        rows.chunks_exact(width).for_each(|row| sizes[finder.nearest(row, &mut search).0 as usize] += 1);
+        rows.chunks_exact(width).for_each(|row| sizes[finder.nearest(row, &mut search) as usize] += 1);
         sizes.sort_unstable();
         sizes
     }

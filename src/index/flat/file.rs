@@ -122,7 +122,7 @@ impl Flat {
         std::hint::black_box(sum(self.body.bytes()));
     }
 
-    /// Writes the file `name` into `dir`: beside its place first, made durable, then renamed.
+    /// Writes the file to `path`: beside its place first, made durable, then renamed.
     ///
     /// # Errors
     /// [`IndexError::File`]; nothing is left of what was written.

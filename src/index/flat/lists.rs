@@ -1,4 +1,4 @@
-//! The search through the cells: best first, until no further cell can hold a hit.
+//! The search through the cells: best first, until those left are expected to hold hardly a hit (`agenda`).
 
 use std::sync::Arc;
 

@@ -2,8 +2,8 @@
 //!
 //! Rows that lie together stand together: k-means makes cells, and each row is coded as what is left of it after its
 //! cell's mean, once in 2 bits a component and once in 8 (`codec`). A search scans the most promising cells' 2-bit codes
-//! with table look-ups that stay in registers, looks at the 8-bit codes of what these let through, and stops when no
-//! further cell can hold a hit (`lists`).
+//! with table look-ups that stay in registers, looks at the 8-bit codes of what these let through, and stops when
+//! the cells left are expected to hold hardly a hit (`lists`).
 
 mod agenda;
 mod build;

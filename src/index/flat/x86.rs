@@ -73,18 +73,15 @@ impl Kernels for Avx512 {
     }
 
     fn dot_rows(&self, matrix: &[f32], query: &[f32], out: &mut [f32]) {
-        // SAFETY: `available` has found AVX2 and AVX-512 F, BW and VNNI.
-        unsafe { dot_rows_avx2(matrix, query, out) }
+        Avx2.dot_rows(matrix, query, out);
     }
 
     fn entries(&self, x: &[f32], y: &[f32], query: &[f32], out: &mut [f32]) {
-        // SAFETY: `available` has found AVX2 and AVX-512 F, BW and VNNI.
-        unsafe { entries_avx2(x, y, query, out) }
+        Avx2.entries(x, y, query, out);
     }
 
     fn steps(&self, cells: &CellTable, means: &[f32], bar: f32, inverse_spread: f32, out: &mut [u8]) {
-        // SAFETY: `available` has found AVX2 and AVX-512 F, BW and VNNI.
-        unsafe { steps_avx2(cells, means, bar, inverse_spread, out) }
+        Avx2.steps(cells, means, bar, inverse_spread, out);
     }
 }
 
