@@ -63,10 +63,10 @@ impl Wiring {
             assembler: Arc::new(assembler),
             takedowns: Arc::new(Takedowns::new(catalogue.len())),
             charts: Arc::new(ArtistCharts::new(catalogue, &bundle.popularity)),
-            fresh: Fresh::new(catalogue, vectors, day, config.retrieval.fresh_days),
-            exploration: Exploration::new(catalogue, Arc::clone(vectors), &bundle.popularity),
-            explicit: Explicit::new(catalogue),
-            licence: Licence::new(catalogue),
+            fresh: Fresh::new(Arc::clone(catalogue), Arc::clone(vectors), day, config.retrieval.fresh_days),
+            exploration: Exploration::new(Arc::clone(catalogue), Arc::clone(vectors), &bundle.popularity),
+            explicit: Explicit::new(Arc::clone(catalogue)),
+            licence: Licence::new(Arc::clone(catalogue)),
             bundle,
         }
     }

@@ -10,7 +10,7 @@ use super::manifest::{FORMAT, MANIFEST, Manifest, ModelEntry, check_version};
 use super::plays::PlaysRow;
 use super::sources::{self, AsOf, RowsSchema};
 use super::staging::Staging;
-use super::{BundleError, FileEntry, digest, intents, layout, parts, plays, vectors_file};
+use super::{BundleError, FileEntry, Folded, changes, digest, intents, layout, parts, plays, vectors_file};
 use crate::config::{IndexConfig, SignalConfig};
 use crate::domain::{Catalogue, Popularity};
 use crate::features::schema;
@@ -28,6 +28,8 @@ pub struct BuildConfig {
     pub data: PathBuf,
     /// Models, with `training.json` and `parity.json` if there are some. Without `ranker.onnx` the bundle has no ranker.
     pub models: PathBuf,
+    /// Changes of the catalogue that the tables lack: what a server wrote to its `catalogue.changes`.
+    pub changes: Option<PathBuf>,
     /// The rows that the models were trained on: their `schema.json` says when the split is and which tracks are known.
     pub rows: PathBuf,
     /// Where the bundle goes; must not exist.
@@ -58,6 +60,7 @@ impl BuildConfig {
             data: data.into(),
             models: models.into(),
             rows: rows.into(),
+            changes: None,
             out: out.into(),
             as_of: AsOf::End,
             half_life_days: DEFAULT_HALF_LIFE_DAYS,
@@ -80,7 +83,7 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Builds a bundle and returns its manifest. The same inputs give the same
+/// Builds a bundle and returns its manifest, with what `config.changes` changed. The same inputs give the same
 /// bytes, but for the graph of a large `hnsw` index, whose rows are inserted in parallel. Nothing appears at `out` until all is
 /// written and durable.
 ///
@@ -90,12 +93,16 @@ pub fn build(
     config: &BuildConfig,
     runtime: &Runtime,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Manifest, BundleError> {
+) -> Result<(Manifest, Folded), BundleError> {
     config.version.as_deref().map_or(Ok(()), check_version).map_err(|fault| BundleError::file(MANIFEST, fault))?;
     let staging = Staging::new(&config.out)?;
     progress(Progress { step: "catalogue", done: 0, total: 0 });
     let tracks_file = config.data.join(TRACKS);
-    let tracks = tables::read_tracks(&tracks_file).map_err(|e| BundleError::path(&tracks_file, e.fault))?;
+    let mut tracks = tables::read_tracks(&tracks_file).map_err(|e| BundleError::path(&tracks_file, e.fault))?;
+    let folded = match &config.changes {
+        None => Folded::default(),
+        Some(path) => changes::fold(&mut tracks, changes::read(path)?),
+    };
     let catalogue = Catalogue::new(tracks).map_err(|e| BundleError::path(&tracks_file, e))?;
     let rows = RowsSchema::read(&config.rows, parts::sizes(&catalogue))?;
 
@@ -115,7 +122,7 @@ pub fn build(
     let text = manifest.to_text().map_err(|fault| BundleError::file(MANIFEST, fault))?;
     staging.write(MANIFEST, text.as_bytes())?;
     staging.publish()?;
-    Ok(manifest)
+    Ok((manifest, folded))
 }
 
 /// The models that go into the bundle, checked.
@@ -152,7 +159,12 @@ fn write_files(
     popularity: &Popularity,
     index: &IndexHandle,
 ) -> Result<(), BundleError> {
-    staging.copy(&config.data.join(TRACKS), TRACKS)?;
+    if config.changes.is_some() {
+        let tracks = catalogue.tracks().iter().cloned();
+        tables::write_tracks(&staging.path(TRACKS), tracks).map_err(|e| BundleError::file(TRACKS, e.fault))?;
+    } else {
+        staging.copy(&config.data.join(TRACKS), TRACKS)?;
+    }
     for name in ModelKind::ALL.map(ModelKind::file).into_iter().chain([PARITY]) {
         let source = config.models.join(name);
         if source.exists() {

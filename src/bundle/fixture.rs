@@ -102,6 +102,6 @@ pub(crate) fn config(root: &Path) -> BuildConfig {
 pub(crate) fn bundle(root: &Path) -> (PathBuf, Manifest) {
     write_sources(root);
     let config = config(root);
-    let manifest = build(&config, &test_runtime(), &mut |_| {}).unwrap();
+    let manifest = build(&config, &test_runtime(), &mut |_| {}).unwrap().0;
     (config.out, manifest)
 }

@@ -1,13 +1,13 @@
 //! Loading: all of a bundle or nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{BundleError, Manifest, layout, parts};
 use crate::config::Config;
 use crate::domain::{Catalogue, IntentRule, ItemVectors, Popularity};
 use crate::index::IndexHandle;
-use crate::inference::{Model, ModelKind, Runtime};
+use crate::inference::{Model, ModelKind, OrtItemTower, Runtime};
 
 /// A verified bundle in memory. Immutable; lanes clone the parts they need.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Bundle {
     pub version: Arc<str>,
     /// What it says of itself.
     pub manifest: Manifest,
+    /// Where it lies.
+    pub directory: PathBuf,
     /// The tracks.
     pub catalogue: Arc<Catalogue>,
     /// Item vectors, row = `TrackIx`.
@@ -58,6 +60,16 @@ impl Bundle {
             popularity: Arc::new(popularity),
             vectors,
             manifest,
+            directory: directory.to_owned(),
         })
+    }
+
+    /// Opens the item tower, which no request runs: for tracks that are new.
+    ///
+    /// # Errors
+    /// Its file is not what it was when the bundle was loaded, or does not open.
+    pub fn item_tower(&self, runtime: &Runtime) -> Result<OrtItemTower, BundleError> {
+        let model = parts::required_model(&self.directory, &self.manifest, runtime, ModelKind::ItemTower)?;
+        Ok(OrtItemTower::new(&model)?)
     }
 }

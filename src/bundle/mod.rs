@@ -2,6 +2,7 @@
 //! never changed once written, every file of it verified before any of it is used (`docs/formats.md`).
 
 mod build;
+mod changes;
 mod count;
 pub mod digest;
 mod embed;
@@ -23,6 +24,8 @@ pub mod vectors_file;
 mod verify;
 
 pub use build::{BuildConfig, DEFAULT_HALF_LIFE_DAYS, Progress, build};
+pub use changes::{Change, ChangeLog, Folded, Outcome, outcomes};
+pub use embed::embed_new;
 pub use error::BundleError;
 pub use intents::default_rules;
 pub use load::Bundle;

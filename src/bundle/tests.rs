@@ -48,7 +48,7 @@ fn the_same_inputs_give_the_same_bytes() {
     let mut config = fixture::config(root.path());
     assert!(build(&config, &test_runtime(), &mut |_| {}).unwrap_err().to_string().contains("never overwritten"));
     config.out = root.path().join("again");
-    assert_eq!(build(&config, &test_runtime(), &mut |_| {}).unwrap(), manifest);
+    assert_eq!(build(&config, &test_runtime(), &mut |_| {}).unwrap().0, manifest);
     let read = |directory: &Path| std::fs::read(directory.join("manifest.toml")).unwrap();
     assert_eq!(read(&first), read(&config.out));
 }
@@ -59,7 +59,7 @@ fn nothing_after_the_moment_goes_in() {
     fixture::write_sources(root.path());
     let mut config = fixture::config(root.path());
     config.as_of = AsOf::RankFrom;
-    let manifest = build(&config, &test_runtime(), &mut |_| {}).unwrap();
+    let manifest = build(&config, &test_runtime(), &mut |_| {}).unwrap().0;
     assert_eq!(manifest.plays, 8 * 24 * 3 / 4);
     assert_eq!(manifest.as_of_ms, fixture::START_MS + 8 * 24 * 3_600_000);
 }
@@ -209,7 +209,7 @@ fn newer_tracks_than_the_towers_know_are_embedded_as_unknown() {
     std::fs::write(root.path().join("schema.json"), schema.replace("\"tracks\":40", "\"tracks\":30")).unwrap();
     let mut config = fixture::config(root.path());
     config.out = root.path().join("newer");
-    let manifest = build(&config, &test_runtime(), &mut |_| {}).unwrap();
+    let manifest = build(&config, &test_runtime(), &mut |_| {}).unwrap().0;
     assert_eq!((manifest.trained.tracks, manifest.catalogue.tracks), (30, 40));
     let newer = load(&config.out).unwrap();
     let row = |bundle: &Bundle, at: u32| bundle.vectors.row(TrackIx(at).at()).to_vec();

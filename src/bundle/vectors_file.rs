@@ -1,8 +1,10 @@
 //! `item_vectors.bin`: the header `SEGUEVEC`, u32 version, u32 dim, u64 rows, then rows x dim float32, all little-endian.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
+
+use memmap2::Mmap;
 
 use crate::domain::ItemVectors;
 
@@ -26,8 +28,7 @@ pub fn write(path: &Path, vectors: &ItemVectors) -> io::Result<()> {
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }
 
-/// Reads the file, which must hold exactly `rows` unit vectors of `dim`. Nothing is allocated before header and length
-/// agree with that.
+/// Maps the file, which must hold exactly `rows` unit vectors of `dim`, and reads all of it once. Nothing is allocated.
 ///
 /// # Errors
 /// What is wrong with the file.
@@ -37,19 +38,13 @@ pub fn read(path: &Path, rows: usize, dim: usize) -> Result<ItemVectors, String>
     file.read_exact(&mut header).map_err(|_| "cut short: no header".to_owned())?;
     check_header(&header, rows, dim)?;
     let numbers = rows.checked_mul(dim).ok_or("too large")?;
-    let length = file.metadata().map_err(|e| e.to_string())?.len();
-    let expected = HEADER_BYTES as u64 + numbers as u64 * 4;
+    // SAFETY: the file is part of a bundle, which is never changed once written: new versions are written beside it.
+    let map = unsafe { Mmap::map(&file) }.map_err(|e| format!("cannot be mapped: {e}"))?;
+    let (length, expected) = (map.len() as u64, HEADER_BYTES as u64 + numbers as u64 * 4);
     if length != expected {
         return Err(format!("{length} bytes, expected {expected} for {rows} rows of {dim}"));
     }
-    let mut data = Vec::with_capacity(numbers);
-    let mut input = BufReader::with_capacity(1 << 20, file);
-    let mut number = [0u8; 4];
-    for _ in 0..numbers {
-        input.read_exact(&mut number).map_err(|e| e.to_string())?;
-        data.push(f32::from_le_bytes(number));
-    }
-    ItemVectors::from_raw(data, dim).map_err(|e| e.to_string())
+    ItemVectors::from_map(map, HEADER_BYTES, dim).map_err(|e| e.to_string())
 }
 
 fn check_header(header: &[u8; HEADER_BYTES], rows: usize, dim: usize) -> Result<(), String> {

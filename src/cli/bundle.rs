@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::common::ConfigArgs;
 use super::progress::Steps;
-use crate::bundle::{self, AsOf, BuildConfig, Manifest};
+use crate::bundle::{self, AsOf, BuildConfig, Folded, Manifest};
 use crate::inference::Runtime;
 
 /// Builds and looks at bundles, the unit of deployment
@@ -14,7 +14,8 @@ use crate::inference::Runtime;
 pub(super) enum Command {
     /// Builds a bundle from canonical tables and models
     #[command(
-        after_help = "Example:\n  segue bundle build --data data/world --rows out/rows --models out/models \\\n      --as-of test --out out/bundle"
+        after_help = "Example:\n  segue bundle build --data data/world --rows out/rows --models out/models \\\n      --as-of test --out out/bundle\n  segue bundle build --data data --rows out/rows --models out/models --out out/next \\\n      \
+            --changes segue-data/catalogue.ndjson"
     )]
     Build(BuildArgs),
     /// Checks every file of a bundle and reports every fault
@@ -32,6 +33,9 @@ pub(super) struct BuildArgs {
     /// Canonical tables: tracks.parquet, events.parquet
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// Changes of the catalogue that a server has stored: put and taken down tracks go into the bundle
+    #[arg(long, value_name = "FILE")]
+    changes: Option<PathBuf>,
     /// The training rows' directory; its schema.json says where time was cut
     #[arg(long, value_name = "DIR")]
     rows: PathBuf,
@@ -80,13 +84,22 @@ fn build(args: BuildArgs) -> anyhow::Result<()> {
     let mut plan = BuildConfig::new(args.data, args.models, args.rows, &args.out);
     plan.as_of = args.as_of;
     plan.version = args.bundle_version;
+    plan.changes = args.changes;
     plan.index = config.index;
     plan.signals = config.signals;
     let mut steps = Steps::default();
-    let manifest = bundle::build(&plan, &runtime, &mut |at| steps.set(at.step, at.done, at.total))?;
+    let (manifest, folded) = bundle::build(&plan, &runtime, &mut |at| steps.set(at.step, at.done, at.total))?;
     drop(steps);
     println!("{}", args.out.display());
     print!("{}", manifest.table());
+    if let Some(changes) = &plan.changes {
+        let Folded { added, replaced, kept_artist, closed, unknown } = folded;
+        println!(
+            "{}: {added} tracks added, {replaced} changed ({kept_artist} keep artist and genre until models are trained \
+             again), {closed} taken down, {unknown} unknown",
+            changes.display()
+        );
+    }
     Ok(())
 }
 

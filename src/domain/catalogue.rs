@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::added::{Added, AddedTrack};
 use super::{AlbumIx, ArtistId, ArtistIx, GenreIx, MarketIx, RecordingIx, TrackId, TrackIx};
+
+/// Markets that a catalogue can tell apart.
+pub(super) const MAX_MARKETS: usize = 256;
 
 /// One track as `tracks.parquet` holds it (`docs/formats.md`).
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -93,22 +97,26 @@ pub enum CatalogueError {
     },
 }
 
-/// All tracks of a bundle in columns; row = [`TrackIx`]. Immutable once built.
+/// All tracks of a bundle in columns; row = [`TrackIx`]. What was built never changes; tracks can be added behind it.
 #[derive(Debug)]
 pub struct Catalogue {
-    tracks: Vec<Track>,
+    pub(super) tracks: Vec<Track>,
     artist: Vec<ArtistIx>,
     album: Vec<AlbumIx>,
     recording: Vec<RecordingIx>,
     genre: Vec<GenreIx>,
     markets: Vec<MarketSet>,
-    artists: Vec<Artist>,
-    genres: Vec<String>,
-    market_codes: Vec<String>,
+    pub(super) artists: Vec<Artist>,
+    pub(super) genres: Vec<String>,
+    pub(super) market_codes: Vec<String>,
     by_id: HashMap<TrackId, TrackIx>,
     artist_by_id: HashMap<ArtistId, ArtistIx>,
     artist_starts: Vec<u32>,
     artist_tracks: Vec<TrackIx>,
+    /// Numbers below these are those of the bundle's albums and recordings; what is added is numbered after its row.
+    pub(super) albums: usize,
+    pub(super) recordings: usize,
+    pub(super) added: Added,
 }
 
 impl Catalogue {
@@ -122,7 +130,7 @@ impl Catalogue {
         let mut albums = Interner::new("albums", u32::MAX as usize - 1);
         let mut recordings = Interner::new("recordings", u32::MAX as usize - 1);
         let mut genres = Interner::new("genres", usize::from(u16::MAX) - 1);
-        let mut codes = Interner::new("markets", 256);
+        let mut codes = Interner::new("markets", MAX_MARKETS);
         let n = tracks.len();
         let (mut artist, mut album, mut recording, mut genre, mut markets) = (
             Vec::with_capacity(n),
@@ -180,80 +188,106 @@ impl Catalogue {
             artist_by_id,
             artist_starts,
             artist_tracks,
+            albums: albums.names.len(),
+            recordings: recordings.names.len(),
+            added: Added::default(),
         })
     }
 
-    /// Number of tracks.
+    /// Number of tracks, with those that were added.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.tracks.len()
+        self.tracks.len() + self.added.tracks.len()
     }
 
     /// Whether there is no track.
     pub fn is_empty(&self) -> bool {
-        self.tracks.is_empty()
+        self.len() == 0
+    }
+
+    /// The rows that were added, oldest first.
+    pub fn added(&self) -> impl ExactSizeIterator<Item = TrackIx> + DoubleEndedIterator + use<> {
+        (self.tracks.len() as u32..self.len() as u32).map(TrackIx)
     }
 
     /// The full row of a track.
     pub fn track(&self, track: TrackIx) -> &Track {
-        &self.tracks[track.at()]
+        self.tracks.get(track.at()).unwrap_or_else(|| &self.added_track(track).track)
     }
 
-    /// All rows.
+    /// The bundle's rows.
     pub fn tracks(&self) -> &[Track] {
         &self.tracks
     }
 
-    /// The row of an id.
+    /// The row of an id; of a track that was added again, the newest.
     pub fn find(&self, id: &str) -> Option<TrackIx> {
-        self.by_id.get(id).copied()
+        let added = if self.added.tracks.is_empty() { None } else { self.added.by_id.get(id).map(|at| *at) };
+        added.or_else(|| self.by_id.get(id).copied())
+    }
+
+    /// A track that was added. Panics for another.
+    #[cold]
+    fn added_track(&self, track: TrackIx) -> &AddedTrack {
+        &self.added.tracks[track.at() - self.tracks.len()]
+    }
+
+    /// A track's value of one column.
+    #[inline]
+    fn value<T: Copy>(&self, column: &[T], track: TrackIx, added: impl Fn(&AddedTrack) -> T) -> T {
+        column.get(track.at()).copied().unwrap_or_else(|| added(self.added_track(track)))
     }
 
     /// The artist of a track.
     #[inline]
     pub fn artist_of(&self, track: TrackIx) -> ArtistIx {
-        self.artist[track.at()]
+        self.value(&self.artist, track, |added| added.artist)
     }
 
     /// The album of a track, or [`AlbumIx::NONE`].
     #[inline]
     pub fn album_of(&self, track: TrackIx) -> AlbumIx {
-        self.album[track.at()]
+        self.value(&self.album, track, |added| added.album)
     }
 
     /// The recording of a track; a track without a known recording is its own.
     #[inline]
     pub fn recording_of(&self, track: TrackIx) -> RecordingIx {
-        self.recording[track.at()]
+        self.value(&self.recording, track, |added| added.recording)
     }
 
     /// The genre of a track, or [`GenreIx::NONE`].
     #[inline]
     pub fn genre_of(&self, track: TrackIx) -> GenreIx {
-        self.genre[track.at()]
+        self.value(&self.genre, track, |added| added.genre)
     }
 
     /// Where a track may be played.
     #[inline]
     pub fn markets_of(&self, track: TrackIx) -> MarketSet {
-        self.markets[track.at()]
+        self.value(&self.markets, track, |added| added.markets)
     }
 
-    /// The tracks of an artist, in row order.
+    /// The tracks of an artist in the bundle, in row order; none for an artist that was added.
     pub fn tracks_of(&self, artist: ArtistIx) -> &[TrackIx] {
-        &self.artist_tracks[self.artist_starts[artist.at()] as usize..self.artist_starts[artist.at() + 1] as usize]
+        match self.artist_starts.get(artist.at()..artist.at() + 2) {
+            Some([start, end]) => &self.artist_tracks[*start as usize..*end as usize],
+            _ => &[],
+        }
     }
 
     /// Id and name of an artist.
     pub fn artist(&self, artist: ArtistIx) -> &Artist {
-        &self.artists[artist.at()]
+        self.artists.get(artist.at()).unwrap_or_else(|| &self.added.artists[artist.at() - self.artists.len()])
     }
 
     /// The row of an artist id.
     pub fn find_artist(&self, id: &str) -> Option<ArtistIx> {
-        self.artist_by_id.get(id).copied()
+        let added = || self.added.artist_by_id.get(id).map(|at| *at);
+        self.artist_by_id.get(id).copied().or_else(added)
     }
 
-    /// Number of artists.
+    /// Number of the bundle's artists.
     pub fn artist_count(&self) -> usize {
         self.artists.len()
     }
@@ -263,14 +297,15 @@ impl Catalogue {
         &self.genres
     }
 
-    /// Market codes that some track's licence names; position = [`MarketIx`].
-    pub fn markets(&self) -> &[String] {
-        &self.market_codes
+    /// The genre of a name, or [`GenreIx::NONE`]. `O(genres)`.
+    pub fn find_genre(&self, name: &str) -> GenreIx {
+        self.genres.iter().position(|genre| genre == name).map_or(GenreIx::NONE, |at| GenreIx(at as u16))
     }
 
     /// The row of a market code. A code no licence names has none: only tracks licensed everywhere play there.
     pub fn find_market(&self, code: &str) -> Option<MarketIx> {
-        self.market_codes.iter().position(|c| c == code).map(|at| MarketIx(at as u8))
+        let codes = self.market_codes.iter().chain(self.added.markets.iter());
+        codes.zip(0u8..=u8::MAX).find(|(known, _)| *known == code).map(|(_, at)| MarketIx(at))
     }
 }
 
@@ -301,7 +336,7 @@ impl Interner {
     }
 }
 
-fn check_finite(track: &Track) -> Result<(), CatalogueError> {
+pub(super) fn check_finite(track: &Track) -> Result<(), CatalogueError> {
     let columns = [
         ("tempo_bpm", track.tempo_bpm),
         ("energy", track.energy),

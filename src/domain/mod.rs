@@ -1,5 +1,7 @@
 //! Pure data: what a track, a listener, a candidate and a served list are. No I/O, no clocks, no product policy.
 
+mod added;
+mod appended;
 mod candidate_set;
 mod catalogue;
 mod context;
@@ -14,6 +16,7 @@ mod rung;
 mod served;
 mod vectors;
 
+pub use appended::Appended;
 pub use candidate_set::{CandidateSet, Retrieved, Source, TaskScores};
 #[cfg(test)]
 pub(crate) use catalogue::tests::bare as bare_track;

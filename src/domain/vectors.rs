@@ -1,5 +1,11 @@
 //! Vectors of the shared embedding space.
 
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+use super::Appended;
+
 /// Why a slice is not a vector of the space.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum VectorError {
@@ -72,16 +78,51 @@ fn normalise(values: &mut [f32], dim: usize) -> Result<(), VectorError> {
     Ok(())
 }
 
-/// The item vectors of a bundle, row-major `[rows, dim]`, every row of length 1; row = [`crate::domain::TrackIx`].
+/// The item vectors of a bundle, row-major `[rows, dim]`, every row of length 1; row = [`crate::domain::TrackIx`]. Rows can
+/// be added behind those of the bundle.
 #[derive(Debug, Clone)]
 pub struct ItemVectors {
     dim: usize,
-    data: Vec<f32>,
+    matrix: Matrix,
+    added: Appended<UnitVector>,
+}
+
+/// The bundle's rows.
+#[derive(Debug, Clone)]
+enum Matrix {
+    Owned(Vec<f32>),
+    /// A file and where its numbers begin. They stay on disk until they are read, and leave memory when it is short.
+    Mapped(Arc<Mmap>, usize),
+}
+
+impl Matrix {
+    #[inline]
+    fn as_slice(&self) -> &[f32] {
+        match self {
+            Self::Owned(data) => data,
+            Self::Mapped(map, start) => bytemuck::cast_slice(&map[*start..]),
+        }
+    }
 }
 
 impl ItemVectors {
     /// Wraps a row-major matrix; every row must be finite and of length 1 within 1e-3.
     pub fn from_raw(data: Vec<f32>, dim: usize) -> Result<Self, VectorError> {
+        Self::new(Matrix::Owned(data), dim)
+    }
+
+    /// The same over the numbers of a file from byte `start` on, a multiple of 4, in this machine's byte order. Reads all of
+    /// it once.
+    pub fn from_map(map: Mmap, start: usize, dim: usize) -> Result<Self, VectorError> {
+        let bytes = map.len().saturating_sub(start);
+        if !start.is_multiple_of(4) || !bytes.is_multiple_of(4) {
+            return Err(VectorError::Dimension { got: bytes, expected: dim });
+        }
+        Self::new(Matrix::Mapped(Arc::new(map), start), dim)
+    }
+
+    fn new(matrix: Matrix, dim: usize) -> Result<Self, VectorError> {
+        let data = matrix.as_slice();
         if dim == 0 || !data.len().is_multiple_of(dim) {
             return Err(VectorError::Dimension { got: data.len(), expected: dim });
         }
@@ -91,12 +132,12 @@ impl ItemVectors {
                 return Err(VectorError::NotUnit { row, norm });
             }
         }
-        Ok(Self { dim, data })
+        Ok(Self { dim, matrix, added: Appended::default() })
     }
 
     /// No vectors at all: for state that is replayed before there are any.
     pub fn none() -> Self {
-        Self { dim: 1, data: Vec::new() }
+        Self { dim: 1, matrix: Matrix::Owned(Vec::new()), added: Appended::default() }
     }
 
     /// Dimension of the space.
@@ -104,25 +145,46 @@ impl ItemVectors {
         self.dim
     }
 
-    /// Number of vectors.
+    /// Number of vectors, with those that were added.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.data.len() / self.dim
+        self.built() + self.added.len()
+    }
+
+    /// Number of the bundle's vectors.
+    #[inline]
+    pub fn built(&self) -> usize {
+        self.as_slice().len() / self.dim
     }
 
     /// Whether there is no vector.
     pub fn is_empty(&self) -> bool {
-        self.data.is_empty()
+        self.len() == 0
     }
 
     /// The vector of one row. Panics if the row is out of range; rows come from the same bundle.
     #[inline]
     pub fn row(&self, row: usize) -> &[f32] {
-        &self.data[row * self.dim..(row + 1) * self.dim]
+        let start = row * self.dim;
+        match self.as_slice().get(start..start + self.dim) {
+            Some(values) => values,
+            None => self.added[row - self.built()].as_slice(),
+        }
     }
 
-    /// The whole matrix, row-major.
+    /// The bundle's matrix, row-major.
+    #[inline]
     pub fn as_slice(&self) -> &[f32] {
-        &self.data
+        self.matrix.as_slice()
+    }
+
+    /// Adds a row while others read, and returns its number. Only one thread at a time may add.
+    ///
+    /// # Errors
+    /// Another dimension.
+    pub fn add(&self, vector: UnitVector) -> Result<usize, VectorError> {
+        check(vector.as_slice(), self.dim)?;
+        Ok(self.built() + self.added.push(vector))
     }
 }
 
@@ -140,5 +202,17 @@ mod tests {
         assert!(kept.set(&[f32::INFINITY, 0.0]).is_err());
         assert_eq!(kept.as_slice(), [0.6, 0.8]);
         assert!(ItemVectors::from_raw(vec![1.0, 1.0], 2).is_err());
+    }
+
+    #[test]
+    fn rows_are_added_behind_the_matrix() {
+        let vectors = ItemVectors::from_raw(vec![0.6, 0.8], 2).unwrap();
+        let added = UnitVector::new(vec![0.0, -2.0], 2).unwrap();
+        assert_eq!(vectors.add(added), Ok(1));
+        assert_eq!(
+            (vectors.len(), vectors.built(), vectors.row(0), vectors.row(1)),
+            (2, 1, &[0.6, 0.8][..], &[0.0, -1.0][..])
+        );
+        assert!(vectors.add(UnitVector::new(vec![1.0], 1).unwrap()).is_err() && vectors.len() == 2);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cross_columns::{CROSS_LEN, CrossColumns, Fixed};
 use super::{History, ITEM_LEN, ItemColumns, user_columns};
-use crate::domain::{Catalogue, ItemVectors, Popularity, RequestContext, TrackIx};
+use crate::domain::{Catalogue, ItemVectors, Popularity, RequestContext, TrackIx, UnitVector, VectorError};
 
 /// Computes every model input for one bundle. Immutable and shared by all lanes; callers own the buffers, which stop
 /// allocating once grown. All values are finite and within ±12; what is unknown has its schema's default.
@@ -44,6 +44,17 @@ impl Assembler {
     /// The dense item columns, `[tracks, I]`.
     pub fn items(&self) -> &ItemColumns {
         &self.items
+    }
+
+    /// Takes in a track that is about to be added to the catalogue, and its vector: vector and columns stand where readers
+    /// look before the catalogue says that there is such a row. Only one thread at a time may do it.
+    ///
+    /// # Errors
+    /// The vector is of another dimension; nothing was taken.
+    pub fn add(&self, columns: [f32; ITEM_LEN], vector: UnitVector) -> Result<(), VectorError> {
+        self.vectors.add(vector)?;
+        self.items.add(columns);
+        Ok(())
     }
 
     /// Fills the user tower's history (see [`History::fill`]).

@@ -4,7 +4,7 @@ use super::affinity;
 use super::facts::{Sound, duration_ms};
 use super::numbers::tidy;
 use super::schema::{ITEM, TEMPO_CENTRE, TEMPO_SCALE};
-use crate::domain::{Catalogue, Popularity, TrackIx};
+use crate::domain::{Appended, ArtistIx, Catalogue, Popularity, Track, TrackIx};
 
 /// Number of item columns (I).
 pub const ITEM_LEN: usize = ITEM.len();
@@ -12,10 +12,12 @@ pub const ITEM_LEN: usize = ITEM.len();
 /// Longest duration told apart, ms: one hour.
 const MAX_DURATION_MS: u32 = 3_600_000;
 
-/// The item matrix `[tracks, I]`, row = [`TrackIx`].
+/// The item matrix `[tracks, I]`, row = [`TrackIx`]. Rows of tracks that the catalogue got later stand behind it.
 #[derive(Debug, Clone)]
 pub struct ItemColumns {
     data: Vec<f32>,
+    added: Appended<[f32; ITEM_LEN]>,
+    as_of_day: i32,
 }
 
 impl ItemColumns {
@@ -24,9 +26,22 @@ impl ItemColumns {
     pub fn new(catalogue: &Catalogue, popularity: &Popularity, as_of_day: i32) -> Self {
         let mut data = Vec::with_capacity(catalogue.len() * ITEM_LEN);
         for row in 0..catalogue.len() {
-            data.extend_from_slice(&item_row(catalogue, popularity, as_of_day, TrackIx(row as u32)));
+            let track = TrackIx(row as u32);
+            let plays = popularity.score.get(row).copied();
+            let artist = Some(catalogue.artist_of(track));
+            data.extend_from_slice(&item_row(catalogue.track(track), plays, artist, popularity, as_of_day));
         }
-        Self { data }
+        Self { data, added: Appended::default(), as_of_day }
+    }
+
+    /// The row of a track that nobody has played yet; `artist`: where the catalogue has the artist.
+    pub fn of_new(&self, facts: &Track, artist: Option<ArtistIx>, popularity: &Popularity) -> [f32; ITEM_LEN] {
+        item_row(facts, None, artist, popularity, self.as_of_day)
+    }
+
+    /// Adds the row of the next track while others read. Only one thread at a time may add.
+    pub fn add(&self, row: [f32; ITEM_LEN]) {
+        self.added.push(row);
     }
 
     /// The row of one track.
@@ -35,10 +50,13 @@ impl ItemColumns {
     /// If the track is not of the catalogue this was built from.
     #[inline]
     pub fn row(&self, track: TrackIx) -> &[f32] {
-        &self.data[track.at() * ITEM_LEN..(track.at() + 1) * ITEM_LEN]
+        match self.data.get(track.at() * ITEM_LEN..(track.at() + 1) * ITEM_LEN) {
+            Some(row) => row,
+            None => &self.added[track.at() - self.data.len() / ITEM_LEN],
+        }
     }
 
-    /// The whole matrix, row-major `[tracks * I]`.
+    /// The bundle's matrix, row-major `[tracks * I]`.
     pub fn as_slice(&self) -> &[f32] {
         &self.data
     }
@@ -49,10 +67,15 @@ pub fn day_of(ms: i64) -> i32 {
     ms.div_euclid(affinity::DAY_MS).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }
 
-fn item_row(catalogue: &Catalogue, popularity: &Popularity, as_of_day: i32, track: TrackIx) -> [f32; ITEM_LEN] {
-    let facts = catalogue.track(track);
+/// `plays`: the track's score in `popularity`.
+fn item_row(
+    facts: &Track,
+    plays: Option<f32>,
+    artist: Option<ArtistIx>,
+    popularity: &Popularity,
+    as_of_day: i32,
+) -> [f32; ITEM_LEN] {
     let sound = Sound::of(facts);
-    let artist = catalogue.artist_of(track);
     let age_days = facts.release_day.map(|day| (i64::from(as_of_day) - i64::from(day)).max(0) as f32);
     let row = [
         Some(f32::from(sound.is_known())),
@@ -62,8 +85,8 @@ fn item_row(catalogue: &Catalogue, popularity: &Popularity, as_of_day: i32, trac
         sound.danceability,
         sound.acousticness,
         sound.loudness.map(|db| (db + 60.0) / 60.0),
-        popularity.score.get(track.at()).copied(),
-        popularity.artist_score.get(artist.at()).copied(),
+        plays,
+        artist.and_then(|artist| popularity.artist_score.get(artist.at()).copied()),
         Some(f32::from(age_days.is_some())),
         age_days.map(|days| days.ln_1p() / 10.0),
         duration_ms(facts).map(|ms| ms.min(MAX_DURATION_MS) as f32 / 60_000.0 / 5.0),
@@ -111,6 +134,17 @@ mod tests {
                 assert!((value(&columns, row, name) - expected).abs() < 1e-6, "{name} of row {row}");
             }
         }
+    }
+
+    #[test]
+    fn a_new_track_has_the_columns_of_one_without_plays() {
+        let catalogue = catalogue();
+        let popularity = Popularity::new(&catalogue, &[0.0; 12], vec![]);
+        let columns = ItemColumns::new(&catalogue, &popularity, 19_010);
+        let facts = catalogue.track(TrackIx(3));
+        let new = columns.of_new(facts, Some(catalogue.artist_of(TrackIx(3))), &popularity);
+        columns.add(new);
+        assert_eq!((columns.row(TrackIx(12)), columns.row(TrackIx(11)).len()), (columns.row(TrackIx(3)), ITEM_LEN));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::pipeline::Deadline;
 /// Rows scanned between two looks at the clock: 1 MiB of vectors at dimension 64.
 const ROWS_A_CHECK: usize = 4_096;
 
-/// Scores every vector. One pass over the matrix in memory order, `O(n dim)`: bound by memory bandwidth, so lanes that
+/// Scores every vector of the bundle. One pass over the matrix in memory order, `O(n dim)`: bound by memory bandwidth, so lanes that
 /// scan at the same time share it. No allocation once `k` has been seen.
 #[derive(Debug)]
 pub struct ExactIndex {
@@ -20,7 +20,7 @@ pub struct ExactIndex {
 }
 
 impl ExactIndex {
-    /// An index over all rows of `vectors`. Copies nothing.
+    /// An index over the rows that `vectors` were built with. Copies nothing.
     pub fn new(vectors: Arc<ItemVectors>) -> Self {
         Self { vectors, best: TopK::default(), hits: Vec::new(), gate: Gate::default() }
     }
@@ -32,7 +32,7 @@ impl VectorIndex for ExactIndex {
     }
 
     fn len(&self) -> usize {
-        self.vectors.len()
+        self.vectors.built()
     }
 
     fn search_where(

@@ -2,16 +2,20 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::with_added::WithAdded;
 use super::{BuildProgress, ExactIndex, FLAT_FILE, FlatConfig, FlatIndex, HnswIndex, IndexError, VectorIndex};
 use crate::config::{Engine, IndexConfig};
-use crate::domain::ItemVectors;
+use crate::domain::{ItemVectors, TrackIx};
 
 /// An opened index. Immutable and cheap to clone; each lane takes its own [`IndexHandle::searcher`].
 #[derive(Debug, Clone)]
 pub struct IndexHandle {
     vectors: Arc<ItemVectors>,
     engine: Opened,
+    /// Rows that searches may find.
+    rows: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Clone)]
@@ -31,9 +35,14 @@ impl IndexHandle {
         }
     }
 
+    fn new(vectors: Arc<ItemVectors>, engine: Opened) -> Self {
+        let rows = Arc::new(AtomicUsize::new(vectors.built()));
+        Self { vectors, engine, rows }
+    }
+
     /// Lists that were built or opened elsewhere.
     pub fn lists(index: FlatIndex, vectors: Arc<ItemVectors>) -> Self {
-        Self { vectors, engine: Opened::Lists { index, miss: IndexConfig::default().miss } }
+        Self::new(vectors, Opened::Lists { index, miss: IndexConfig::default().miss })
     }
 
     /// The same index searched with another `miss` or `ef_factor`.
@@ -43,7 +52,7 @@ impl IndexHandle {
             Opened::Lists { index, .. } => Opened::Lists { index: index.clone(), miss: config.miss },
             Opened::Hnsw(graph) => Opened::Hnsw(Arc::new(graph.with_ef_factor(config.ef_factor))),
         };
-        Self { vectors: Arc::clone(&self.vectors), engine }
+        Self { vectors: Arc::clone(&self.vectors), engine, rows: Arc::clone(&self.rows) }
     }
 
     /// Bytes that searches read.
@@ -64,10 +73,27 @@ impl IndexHandle {
     /// A searcher with a lane's own scratch memory.
     pub fn searcher(&self) -> Box<dyn VectorIndex> {
         match &self.engine {
-            Opened::Exact => Box::new(ExactIndex::new(Arc::clone(&self.vectors))),
+            Opened::Exact => self.with_added(ExactIndex::new(Arc::clone(&self.vectors))),
             Opened::Lists { index, miss } => index.searcher(*miss),
-            Opened::Hnsw(graph) => Box::new(graph.for_lane()),
+            Opened::Hnsw(graph) => self.with_added(graph.for_lane()),
         }
+    }
+
+    fn with_added(&self, built: impl VectorIndex + 'static) -> Box<dyn VectorIndex> {
+        Box::new(WithAdded::new(built, Arc::clone(&self.vectors), Arc::clone(&self.rows)))
+    }
+
+    /// Lets searches that begin after the return find a row that was added to the vectors. Rows come in their order.
+    ///
+    /// # Errors
+    /// A row of another dimension.
+    pub fn add(&self, track: TrackIx) -> Result<(), IndexError> {
+        if let Opened::Lists { index, .. } = &self.engine {
+            index.add(track, self.vectors.row(track.at()))?;
+        }
+        // The other engines scan what the vectors hold up to here.
+        self.rows.fetch_max(track.at() + 1, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Writes what the engine needs beside the vectors into `dir`: nothing for `exact`.
@@ -95,19 +121,19 @@ pub fn build(
     vectors: Arc<ItemVectors>,
     progress: &mut dyn FnMut(BuildProgress),
 ) -> Result<IndexHandle, IndexError> {
-    let engine = match choose(engine, config, vectors.len()) {
+    let engine = match choose(engine, config, vectors.built()) {
         Engine::Exact | Engine::Auto => Opened::Exact,
         Engine::Lists => {
             let index = FlatIndex::build(&mut &*vectors, &FlatConfig::new(config.cell_rows), progress)?;
             Opened::Lists { index, miss: config.miss }
         }
         Engine::Hnsw => {
-            let total = vectors.len() as u64;
+            let total = vectors.built() as u64;
             let mut insert = |done| progress(BuildProgress { step: "insert", done, total });
             Opened::Hnsw(Arc::new(HnswIndex::build(Arc::clone(&vectors), config, &mut insert)?))
         }
     };
-    Ok(IndexHandle { vectors, engine })
+    Ok(IndexHandle::new(vectors, engine))
 }
 
 /// Opens the index of `vectors` whose file, if the engine has one, stands in `dir`; its digests have been verified.
@@ -120,14 +146,14 @@ pub fn load(
     vectors: Arc<ItemVectors>,
     dir: &Path,
 ) -> Result<IndexHandle, IndexError> {
-    let engine = match choose(engine, config, vectors.len()) {
+    let engine = match choose(engine, config, vectors.built()) {
         Engine::Exact | Engine::Auto => Opened::Exact,
         Engine::Lists => {
             Opened::Lists { index: FlatIndex::open_for(&dir.join(FLAT_FILE), &vectors)?, miss: config.miss }
         }
         Engine::Hnsw => Opened::Hnsw(Arc::new(HnswIndex::load(dir, Arc::clone(&vectors), config)?)),
     };
-    Ok(IndexHandle { vectors, engine })
+    Ok(IndexHandle::new(vectors, engine))
 }
 
 fn choose(engine: Engine, config: &IndexConfig, rows: usize) -> Engine {

@@ -64,12 +64,13 @@ impl HnswIndex {
         config: &IndexConfig,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self, IndexError> {
-        check_config(config, vectors.len())?;
+        check_config(config, vectors.built())?;
         let graph = if vectors.is_empty() {
             Graph::empty(vectors.dim())
         } else {
             contain(|| {
-                let hnsw = Hnsw::new(config.connections, vectors.len(), MAX_LEVELS, config.ef_construction, ClampedDot);
+                let hnsw =
+                    Hnsw::new(config.connections, vectors.built(), MAX_LEVELS, config.ef_construction, ClampedDot);
                 insert_all(&hnsw, &vectors, progress);
                 flatten(&hnsw, &vectors)
             })?
@@ -83,8 +84,8 @@ impl HnswIndex {
     /// [`IndexError::File`] when the file is missing, damaged, or was built of other vectors (by number and dimension;
     /// the manifest's digests do the rest); [`IndexError::Parameter`] for an `ef_factor` out of range.
     pub fn load(dir: &Path, vectors: Arc<ItemVectors>, config: &IndexConfig) -> Result<Self, IndexError> {
-        check_config(config, vectors.len())?;
-        let graph = graph_file::load(dir, vectors.len(), vectors.dim())?;
+        check_config(config, vectors.built())?;
+        let graph = graph_file::load(dir, vectors.built(), vectors.dim())?;
         Self::over(graph, vectors, config).map_err(|message| engine_fault(message.to_owned()))
     }
 
@@ -135,7 +136,7 @@ impl VectorIndex for HnswIndex {
     }
 
     fn len(&self) -> usize {
-        self.vectors.len()
+        self.vectors.built()
     }
 
     /// A walk knows no filter: it is made again, four times as wide, until enough of what it finds is let through.
@@ -199,14 +200,14 @@ fn contain<T>(work: impl FnOnce() -> T) -> Result<T, IndexError> {
 }
 
 fn insert_all(hnsw: &Hnsw<'_, f32, ClampedDot>, vectors: &ItemVectors, progress: &mut dyn FnMut(u64)) {
-    let serial = vectors.len().min(SERIAL_ROWS);
+    let serial = vectors.built().min(SERIAL_ROWS);
     for row in 0..serial {
         hnsw.insert((vectors.row(row), row));
     }
     progress(serial as u64);
     let mut batch = Vec::with_capacity(ROWS_A_BATCH);
-    for first in (serial..vectors.len()).step_by(ROWS_A_BATCH) {
-        let end = vectors.len().min(first + ROWS_A_BATCH);
+    for first in (serial..vectors.built()).step_by(ROWS_A_BATCH) {
+        let end = vectors.built().min(first + ROWS_A_BATCH);
         batch.clear();
         batch.extend((first..end).map(|row| (vectors.row(row), row)));
         hnsw.parallel_insert_slice(&batch);
@@ -218,7 +219,7 @@ fn insert_all(hnsw: &Hnsw<'_, f32, ClampedDot>, vectors: &ItemVectors, progress:
 fn flatten(hnsw: &Hnsw<'_, f32, ClampedDot>, vectors: &ItemVectors) -> Graph {
     let points = hnsw.get_point_indexation();
     let top = usize::from(hnsw.get_max_level_observed());
-    let mut bottom = vec![Vec::new(); vectors.len()];
+    let mut bottom = vec![Vec::new(); vectors.built()];
     let mut upper: Vec<Vec<(u32, Vec<u32>)>> = vec![Vec::new(); top];
     // A point is listed on its highest level only and has links on all levels from there down.
     for highest in 0..=top {
@@ -242,7 +243,7 @@ fn flatten(hnsw: &Hnsw<'_, f32, ClampedDot>, vectors: &ItemVectors) -> Graph {
         let (nodes, lists): (Vec<_>, Vec<_>) = level.into_iter().unzip();
         levels.push(Level::pack(nodes, &lists));
     }
-    Graph { rows: vectors.len(), dim: vectors.dim(), entry, levels }
+    Graph { rows: vectors.built(), dim: vectors.dim(), entry, levels }
 }
 
 /// Makes the nearest links of each row lead back to it. The library drops the farthest link of a full node whoever hangs

@@ -13,6 +13,7 @@ mod source;
 pub(crate) mod testing;
 mod top_k;
 mod walk;
+mod with_added;
 
 pub use dot::dot;
 pub use exact::ExactIndex;

@@ -88,6 +88,17 @@ impl Codec {
         }
     }
 
+    /// The squared distance of `values` from what their short codes say.
+    pub(super) fn short_error(&self, values: &[f32], short: &[u8]) -> f32 {
+        let codes = short.iter().flat_map(|byte| [byte & 15, byte >> 4]).enumerate();
+        let pairs = values.chunks_exact(2).zip(codes);
+        let squares = pairs.map(|(pair, (table, code))| {
+            let at = table * TABLE + usize::from(code);
+            (pair[0] - self.x[at]).powi(2) + (pair[1] - self.y[at]).powi(2)
+        });
+        squares.sum()
+    }
+
     /// Bytes of a block of 32 rows' short codes.
     pub(super) fn block_bytes(&self) -> usize {
         block_bytes(self.width)

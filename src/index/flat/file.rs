@@ -185,8 +185,8 @@ impl Flat {
     /// Why this is no index of `vectors`: another size, or a row among some that its code does not resemble.
     pub(super) fn differs_from(&self, vectors: &ItemVectors) -> Option<String> {
         let Shape { dim, rows, .. } = self.shape;
-        if (rows, dim) != (vectors.len(), vectors.dim()) {
-            let (len, of) = (vectors.len(), vectors.dim());
+        if (rows, dim) != (vectors.built(), vectors.dim()) {
+            let (len, of) = (vectors.built(), vectors.dim());
             return Some(format!("holds {rows} rows of dimension {dim}, the vectors are {len} of {of}"));
         }
         let step = self.shape.cells.div_ceil(COMPARED_CELLS).max(1);

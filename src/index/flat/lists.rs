@@ -7,9 +7,10 @@ use super::codec::Probe;
 use super::file::Flat;
 use super::finder::push_marked;
 use super::kernels::{BLOCK_ROWS, Loops, fastest};
+use super::live::Live;
 use crate::domain::{Retrieved, TrackIx, UnitVector};
 use crate::index::exact::check_dimension;
-use crate::index::{Gate, IndexError, RowFilter, TopK, VectorIndex};
+use crate::index::{Gate, IndexError, RowFilter, TopK, VectorIndex, dot};
 use crate::pipeline::Deadline;
 
 /// Cells scanned between two looks at the clock.
@@ -23,6 +24,7 @@ const ROW_MARGIN: f32 = 2.5;
 pub(super) struct Lists {
     flat: Arc<Flat>,
     table: Arc<CellTable>,
+    live: Arc<Live>,
     miss: f32,
     kernels: Loops,
     probe: Probe,
@@ -33,16 +35,19 @@ pub(super) struct Lists {
     dots: Vec<i32>,
     best: TopK,
     gate: Gate,
+    strays: Vec<(TrackIx, f32)>,
+    any_live: bool,
     /// Rows that the filter was asked for, and that it let through.
     asked: usize,
     let_through: usize,
 }
 
 impl Lists {
-    pub(super) fn new(flat: Arc<Flat>, table: Arc<CellTable>, miss: f32) -> Self {
+    pub(super) fn new(flat: Arc<Flat>, table: Arc<CellTable>, live: Arc<Live>, miss: f32) -> Self {
         Self {
             flat,
             table,
+            live,
             miss,
             kernels: fastest(),
             probe: Probe::default(),
@@ -53,6 +58,8 @@ impl Lists {
             dots: Vec::new(),
             best: TopK::default(),
             gate: Gate::default(),
+            strays: Vec::new(),
+            any_live: false,
             asked: 0,
             let_through: 0,
         }
@@ -96,37 +103,82 @@ impl Lists {
         }
     }
 
+    /// Scans a cell's rows, and those that were added to it.
     fn scan_cell(&mut self, flat: &Flat, cell: usize, filter: &mut Option<&mut dyn RowFilter>) {
         let (mean, size) = (self.products[cell], flat.sizes()[cell]);
-        let bytes = flat.codec.block_bytes();
         let (first, rows) = (flat.firsts()[cell] as usize, flat.counts()[cell] as usize);
-        let blocks = rows.div_ceil(BLOCK_ROWS);
+        let (slots, width) = (first * BLOCK_ROWS.., flat.shape.width());
+        let built = Rows {
+            short: &flat.short()[first * flat.codec.block_bytes()..],
+            long: &flat.long()[slots.start * width..],
+            ids: &flat.ids()[slots],
+            rows,
+        };
+        self.scan_rows(&built, (mean, size), flat.codec.block_bytes(), filter);
+        if self.any_live {
+            let mut next = self.live.parts(cell);
+            while let Some(part) = next {
+                let added = Rows { short: &part.short, long: &part.long, ids: &part.ids, rows: part.rows };
+                self.scan_rows(&added, (mean, size), flat.codec.block_bytes(), filter);
+                next = part.next.clone();
+            }
+        }
+    }
+
+    /// Scans rows of a cell whose mean has the dot product `mean` with the query.
+    fn scan_rows(
+        &mut self,
+        part: &Rows<'_>,
+        (mean, size): (f32, f32),
+        bytes: usize,
+        filter: &mut Option<&mut dyn RowFilter>,
+    ) {
+        let blocks = part.rows.div_ceil(BLOCK_ROWS);
         let least = (self.best.bar() - mean) / size - ROW_MARGIN * self.probe.noise;
         self.masks.resize(blocks, 0);
-        let short = &flat.short()[first * bytes..(first + blocks) * bytes];
+        let short = &part.short[..blocks * bytes];
         self.kernels.scan(short, bytes, &self.probe.tables, self.probe.threshold(least), &mut self.masks);
-        if rows % BLOCK_ROWS != 0 {
-            self.masks[blocks - 1] &= (1 << (rows % BLOCK_ROWS)) - 1;
+        if part.rows % BLOCK_ROWS != 0 {
+            self.masks[blocks - 1] &= (1 << (part.rows % BLOCK_ROWS)) - 1;
         }
         self.slots.clear();
         for (block, mask) in self.masks.iter().enumerate() {
-            push_marked(*mask, ((first + block) * BLOCK_ROWS) as u32, &mut self.slots);
+            push_marked(*mask, (block * BLOCK_ROWS) as u32, &mut self.slots);
         }
-        let ids = flat.ids();
         self.asked += self.slots.len();
         if let Some(filter) = filter {
-            let tracks = self.slots.iter().map(|slot| TrackIx(ids[*slot as usize]));
+            let tracks = self.slots.iter().map(|slot| TrackIx(part.ids[*slot as usize]));
             let mut removed = self.gate.removed(tracks, &mut **filter).iter();
             self.slots.retain(|_| !removed.next().copied().unwrap_or(true));
         }
         self.let_through += self.slots.len();
         self.dots.resize(self.slots.len(), 0);
-        self.kernels.dot_codes(flat.long(), &self.slots, &self.probe.long, &mut self.dots);
+        self.kernels.dot_codes(part.long, &self.slots, &self.probe.long, &mut self.dots);
         let step = self.probe.long_step * size;
         for (slot, dot) in self.slots.iter().zip(&self.dots) {
-            self.best.offer(TrackIx(ids[*slot as usize]), mean + *dot as f32 * step);
+            self.best.offer(TrackIx(part.ids[*slot as usize]), mean + *dot as f32 * step);
         }
     }
+
+    /// Scores the added rows that no cell describes.
+    fn score_strays(&mut self, filter: &mut Option<&mut dyn RowFilter>) {
+        self.strays.clear();
+        let query = &self.probe.query;
+        self.strays.extend(self.live.strays().iter().map(|(track, vector)| (*track, dot(vector, query))));
+        if let Some(filter) = filter {
+            let mut removed = self.gate.removed(self.strays.iter().map(|hit| hit.0), &mut **filter).iter();
+            self.strays.retain(|_| !removed.next().copied().unwrap_or(true));
+        }
+        self.strays.iter().for_each(|(track, score)| self.best.offer(*track, *score));
+    }
+}
+
+/// Rows of one cell that stand side by side.
+struct Rows<'a> {
+    short: &'a [u8],
+    long: &'a [i8],
+    ids: &'a [u32],
+    rows: usize,
 }
 
 impl VectorIndex for Lists {
@@ -135,7 +187,7 @@ impl VectorIndex for Lists {
     }
 
     fn len(&self) -> usize {
-        self.flat.shape.rows
+        self.flat.shape.rows + self.live.len()
     }
 
     fn search_where(
@@ -153,6 +205,10 @@ impl VectorIndex for Lists {
         self.probe.query.resize(flat.shape.width(), 0.0);
         self.kernels.dot_rows(&flat.axes, query, &mut self.probe.query);
         self.probe.prepare(&flat.codec, self.kernels);
+        self.any_live = self.live.len() > 0;
+        if self.any_live {
+            self.score_strays(&mut filter);
+        }
         self.scan(k, &mut filter, deadline);
         self.best.finish(out);
         Ok(())

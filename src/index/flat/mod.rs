@@ -14,6 +14,7 @@ mod finder;
 mod kernels;
 mod layout;
 mod lists;
+mod live;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod rotation;
@@ -27,10 +28,11 @@ pub use build::{BuildProgress, FlatConfig};
 pub use file::FLAT_FILE;
 
 use super::{IndexError, VectorIndex, VectorSource};
-use crate::domain::ItemVectors;
+use crate::domain::{ItemVectors, TrackIx};
 use agenda::CellTable;
 use file::Flat;
 use lists::Lists;
+use live::Live;
 
 /// The instruction set that searches run on: `scalar`, `avx2`, `avx512` or `neon`.
 pub fn instruction_set() -> &'static str {
@@ -42,12 +44,14 @@ pub fn instruction_set() -> &'static str {
 pub struct FlatIndex {
     flat: Arc<Flat>,
     table: Arc<CellTable>,
+    live: Arc<Live>,
 }
 
 impl FlatIndex {
     fn new(flat: Flat) -> Self {
         let table = Arc::new(CellTable::new(flat.sizes(), flat.counts()));
-        Self { flat: Arc::new(flat), table }
+        let live = Arc::new(Live::new(flat.shape.cells));
+        Self { flat: Arc::new(flat), table, live }
     }
 
     /// Builds one over all vectors of `source`.
@@ -94,7 +98,15 @@ impl FlatIndex {
 
     /// A lane's searcher that may miss the share `miss` of the hits, as it expects them, by leaving cells out.
     pub fn searcher(&self, miss: f32) -> Box<dyn VectorIndex> {
-        Box::new(Lists::new(Arc::clone(&self.flat), Arc::clone(&self.table), miss))
+        Box::new(Lists::new(Arc::clone(&self.flat), Arc::clone(&self.table), Arc::clone(&self.live), miss))
+    }
+
+    /// Adds a row while lanes search; searches that begin after the return find it. `O(cells)`. It is not saved.
+    ///
+    /// # Errors
+    /// A vector of another dimension.
+    pub fn add(&self, track: TrackIx, vector: &[f32]) -> Result<(), IndexError> {
+        self.live.add(&self.flat, track, vector)
     }
 
     /// Number of cells.
@@ -102,7 +114,7 @@ impl FlatIndex {
         self.flat.shape.cells
     }
 
-    /// Number of vectors.
+    /// Number of vectors that were built in.
     pub fn rows(&self) -> usize {
         self.flat.shape.rows
     }

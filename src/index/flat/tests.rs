@@ -265,3 +265,81 @@ fn damage_is_told_with_its_block() {
     let refused = FlatIndex::open(&path).unwrap_err().to_string();
     assert!(refused.contains("block 0 (") && refused.contains("is damaged"), "{refused}");
 }
+
+/// Builds over the first rows and adds the others.
+fn build_and_add(vectors: &ItemVectors, built: usize, cell_rows: usize) -> FlatIndex {
+    let dim = vectors.dim();
+    let first = ItemVectors::from_raw(vectors.as_slice()[..built * dim].to_vec(), dim).unwrap();
+    let index = build(&first, cell_rows);
+    for row in built..vectors.len() {
+        index.add(TrackIx(row as u32), vectors.row(row)).unwrap();
+    }
+    index
+}
+
+/// Rows with those of another world behind them.
+fn followed_by(first: ItemVectors, second: ItemVectors) -> ItemVectors {
+    ItemVectors::from_raw([first.as_slice(), second.as_slice()].concat(), first.dim()).unwrap()
+}
+
+#[test]
+fn added_rows_are_found_like_built_ones() {
+    let near = random(6_600, 32, 40, 0.4, 5);
+    // Directions that the build never saw: a few of their own, and all.
+    let far = followed_by(random(6_000, 32, 40, 0.4, 5), random(600, 32, 3, 0.1, 6));
+    let all_far = followed_by(random(40, 32, 1, 0.01, 5), random(3_000, 32, 60, 0.5, 7));
+    for (vectors, built) in [(near, 6_000), (far, 6_000), (all_far, 40)] {
+        let vectors = Arc::new(vectors);
+        let mut exact = ExactIndex::new(Arc::clone(&vectors));
+        let index = build_and_add(&vectors, built, 64);
+        let mut lists = index.searcher(0.02);
+        assert_eq!(lists.len(), vectors.len());
+        let (mut found, mut wanted, mut added) = (0, 0, 0);
+        for seed in 0..20 {
+            let (truth, got) = (find(&mut exact, &query(32, seed), 100), find(&mut *lists, &query(32, seed), 100));
+            let rows: std::collections::HashSet<u32> = got.iter().map(|hit| hit.track.0).collect();
+            assert_eq!(rows.len(), got.len(), "no row twice");
+            found += truth.iter().filter(|hit| rows.contains(&hit.track.0)).count();
+            added += truth.iter().filter(|hit| hit.track.at() >= built).count();
+            wanted += truth.len();
+        }
+        assert!(found * 100 >= wanted * 97 && added > 0, "{found} of {wanted}, {added} added");
+    }
+}
+
+#[test]
+fn an_index_of_nothing_takes_rows() {
+    let vectors = random(300, 9, 5, 0.4, 5);
+    let index = build_and_add(&vectors, 0, 64);
+    let mut exact = ExactIndex::new(Arc::new(vectors));
+    let rows = |hits: Vec<Retrieved>| hits.iter().map(|hit| hit.track.0).collect::<Vec<_>>();
+    let got = rows(find(&mut *index.searcher(0.02), &query(9, 1), 50));
+    assert_eq!(got, rows(find(&mut exact, &query(9, 1), 50)));
+    assert!(matches!(index.add(TrackIx(300), &[1.0]), Err(IndexError::Dimension { got: 1, expected: 9 })));
+}
+
+#[test]
+fn filters_and_readers_see_rows_as_they_come() {
+    let vectors = random(3_000, 16, 20, 0.4, 5);
+    let index = build(&ItemVectors::from_raw(vectors.as_slice()[..1_000 * 16].to_vec(), 16).unwrap(), 64);
+    std::thread::scope(|scope| {
+        scope.spawn(|| (1_000..3_000).for_each(|row| index.add(TrackIx(row as u32), vectors.row(row)).unwrap()));
+        scope.spawn(|| {
+            let mut lists = index.searcher(0.02);
+            let mut seen = 0;
+            while seen < 3_000 {
+                seen = lists.len();
+                let hits = find(&mut *lists, &query(16, seen as u64), 200);
+                assert!(hits.len() == 200 && hits.iter().all(|hit| hit.track.0 < 3_000));
+            }
+        });
+    });
+    let mut out = Vec::new();
+    let searched =
+        index.searcher(0.02).search_where(&query(16, 1), 3_000, Some(&mut sieve(10)), &Deadline::never(), &mut out);
+    searched.unwrap();
+    let mut removed = vec![false; 3_000];
+    sieve(10)(&(0..3_000).map(TrackIx).collect::<Vec<_>>(), &mut removed);
+    assert_eq!(out.len(), removed.iter().filter(|removed| !**removed).count());
+    assert!(out.iter().all(|hit| !removed[hit.track.at()]));
+}

@@ -2,7 +2,7 @@
 
 use crate::domain::TrackIx;
 
-/// A bitmap over all tracks.
+/// A bitmap over the bundle's tracks.
 #[derive(Debug)]
 pub(super) struct TrackBits(Vec<u64>);
 
@@ -16,9 +16,10 @@ impl TrackBits {
         Self(words)
     }
 
+    /// Whether the track's bit is set; `false` beyond the last.
     #[inline]
     pub(super) fn contains(&self, track: TrackIx) -> bool {
-        self.0[track.at() / 64] >> (track.at() % 64) & 1 == 1
+        self.0.get(track.at() / 64).is_some_and(|word| word >> (track.at() % 64) & 1 == 1)
     }
 }
 

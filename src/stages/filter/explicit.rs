@@ -9,12 +9,14 @@ use crate::pipeline::CandidateFilter;
 #[derive(Debug, Clone)]
 pub struct Explicit {
     explicit: Arc<TrackBits>,
+    catalogue: Arc<Catalogue>,
 }
 
 impl Explicit {
-    /// Copies the column out of the catalogue.
-    pub fn new(catalogue: &Catalogue) -> Self {
-        Self { explicit: Arc::new(TrackBits::new(catalogue.tracks().iter().map(|track| track.explicit))) }
+    /// Copies the bundle's column out of the catalogue.
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        let explicit = TrackBits::new(catalogue.tracks().iter().map(|track| track.explicit));
+        Self { explicit: Arc::new(explicit), catalogue }
     }
 }
 
@@ -25,7 +27,10 @@ impl CandidateFilter for Explicit {
 
     fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]) {
         if !context.request.allow_explicit {
-            mark_where(tracks, removed, |t| self.explicit.contains(t));
+            let built = self.catalogue.tracks().len();
+            mark_where(tracks, removed, |t| {
+                if t.at() < built { self.explicit.contains(t) } else { self.catalogue.track(t).explicit }
+            });
         }
     }
 }

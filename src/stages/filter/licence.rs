@@ -8,19 +8,22 @@ use crate::pipeline::CandidateFilter;
 /// a side that is not given is open. `O(n)`; 16 bytes a track shared by clones, nothing where no track has a window.
 #[derive(Debug, Clone)]
 pub struct Licence {
-    /// `[tracks]`: from, until in Unix ms; empty where no track has a window.
+    /// Of the bundle's tracks: from, until in Unix ms; empty where none has a window.
     windows: Arc<[(i64, i64)]>,
+    catalogue: Arc<Catalogue>,
 }
 
 impl Licence {
-    /// Copies the columns out of the catalogue.
-    pub fn new(catalogue: &Catalogue) -> Self {
+    /// Copies the bundle's columns out of the catalogue.
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
         let limited = |track: &Track| track.available_from_ms.is_some() || track.available_until_ms.is_some();
-        let window =
-            |track: &Track| (track.available_from_ms.unwrap_or(i64::MIN), track.available_until_ms.unwrap_or(i64::MAX));
         let tracks = if catalogue.tracks().iter().any(limited) { catalogue.tracks() } else { &[] };
-        Self { windows: tracks.iter().map(window).collect() }
+        Self { windows: tracks.iter().map(window).collect(), catalogue }
     }
+}
+
+fn window(track: &Track) -> (i64, i64) {
+    (track.available_from_ms.unwrap_or(i64::MIN), track.available_until_ms.unwrap_or(i64::MAX))
 }
 
 impl CandidateFilter for Licence {
@@ -29,12 +32,16 @@ impl CandidateFilter for Licence {
     }
 
     fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]) {
-        if self.windows.is_empty() {
+        let (now_ms, built) = (context.request.now_ms, self.catalogue.tracks().len());
+        if self.windows.is_empty() && self.catalogue.len() == built {
             return;
         }
-        let now_ms = context.request.now_ms;
         mark_where(tracks, removed, |t| {
-            let (from, until) = self.windows[t.at()];
+            let (from, until) = match self.windows.get(t.at()) {
+                Some(window) => *window,
+                None if t.at() < built => return false,
+                None => window(self.catalogue.track(t)),
+            };
             now_ms < from || now_ms >= until
         });
     }

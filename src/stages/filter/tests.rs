@@ -33,8 +33,8 @@ fn filters(catalogue: &Arc<Catalogue>, takedowns: &Arc<Takedowns>) -> Vec<Box<dy
         Box::new(Disliked::new(Arc::clone(catalogue))),
         Box::new(BlockedArtist::new(Arc::clone(catalogue))),
         Box::new(Market::new(Arc::clone(catalogue))),
-        Box::new(Explicit::new(catalogue)),
-        Box::new(Licence::new(catalogue)),
+        Box::new(Explicit::new(Arc::clone(catalogue))),
+        Box::new(Licence::new(Arc::clone(catalogue))),
         Box::new(TakenDown::new(Arc::clone(takedowns))),
         Box::new(SameRecording::new(Arc::clone(catalogue))),
     ]
@@ -158,7 +158,7 @@ fn what_sounds_in_the_session_is_excluded_too() {
 fn without_windows_a_licence_costs_nothing() {
     let catalogue = fixtures::catalogue(3, |_, _| {});
     let mut removed = [false; 3];
-    Licence::new(&catalogue).mark(
+    Licence::new(Arc::clone(&catalogue)).mark(
         &fixtures::context(fixtures::request(), SessionState::default(), UserProfile::default()),
         &[TrackIx(0), TrackIx(1), TrackIx(2)],
         &mut removed,

@@ -1,6 +1,6 @@
 use crate::domain::{ArtistIx, Catalogue, Popularity, TrackIx, by_score};
 
-/// The tracks of each artist by popularity. Built once a bundle and shared. 4 bytes a track and an artist.
+/// The tracks of each artist by popularity; none of an artist that was added later. Built once a bundle and shared. 4 bytes a track and an artist.
 #[derive(Debug)]
 pub struct ArtistCharts {
     /// `[artists + 1]`
@@ -23,10 +23,13 @@ impl ArtistCharts {
         Self { starts, tracks }
     }
 
-    /// The tracks of an artist, most popular first.
+    /// The bundle's tracks of an artist, most popular first.
     #[inline]
     pub fn of(&self, artist: ArtistIx) -> &[TrackIx] {
-        &self.tracks[self.starts[artist.at()] as usize..self.starts[artist.at() + 1] as usize]
+        match self.starts.get(artist.at()..artist.at() + 2) {
+            Some([start, end]) => &self.tracks[*start as usize..*end as usize],
+            _ => &[],
+        }
     }
 
     /// Visits the first track of each artist, then the second of each and so on, until `visit` returns `false` or all

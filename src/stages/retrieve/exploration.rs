@@ -17,9 +17,11 @@ const STREAM: u64 = 1;
 
 /// Little-heard tracks near the listener's taste: of the less played half of the catalogue some are drawn by the
 /// request's seed, and those nearest to the user vector are kept; without one, the first drawn. The same seed draws the
-/// same tracks. `O(quota x dim)`, whatever the catalogue's size; the pool is made once and shared by clones.
+/// same tracks. `O(quota x dim)`, whatever the catalogue's size; the pool is made once and shared by clones. Tracks that
+/// were added later belong to it.
 #[derive(Debug)]
 pub struct Exploration {
+    catalogue: Arc<Catalogue>,
     vectors: Arc<ItemVectors>,
     pool: Arc<[TrackIx]>,
     drawn: TrackSet,
@@ -28,12 +30,13 @@ pub struct Exploration {
 
 impl Exploration {
     /// Makes the pool: all tracks but the more played half. `O(n log n)`, 2 bytes a track of the catalogue.
-    pub fn new(catalogue: &Catalogue, vectors: Arc<ItemVectors>, popularity: &Popularity) -> Self {
+    pub fn new(catalogue: Arc<Catalogue>, vectors: Arc<ItemVectors>, popularity: &Popularity) -> Self {
         let score = |track: &TrackIx| popularity.score.get(track.at()).copied().unwrap_or(0.0);
-        let mut pool: Vec<TrackIx> = (0..catalogue.len() as u32).map(TrackIx).collect();
+        let built = catalogue.tracks().len();
+        let mut pool: Vec<TrackIx> = (0..built as u32).map(TrackIx).collect();
         pool.sort_unstable_by(|a, b| by_score(score(b), score(a)).then(a.cmp(b)));
-        pool.truncate(catalogue.len().div_ceil(2));
-        Self { vectors, pool: pool.into(), drawn: TrackSet::default(), best: TopK::default() }
+        pool.truncate(built.div_ceil(2));
+        Self { catalogue, vectors, pool: pool.into(), drawn: TrackSet::default(), best: TopK::default() }
     }
 
     /// Calls `visit` with distinct tracks of the pool: all of them where it holds no more than `draws`, else the results
@@ -41,16 +44,21 @@ impl Exploration {
     fn draw(&mut self, seed: u64, draws: usize, mut visit: impl FnMut(&mut TopK, TrackIx) -> bool) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(STREAM);
-        if self.pool.len() <= draws {
+        let built = self.catalogue.tracks().len();
+        let all = self.pool.len() + self.catalogue.len() - built;
+        let at = |place: usize| match self.pool.get(place) {
+            Some(track) => *track,
+            None => TrackIx((built + place - self.pool.len()) as u32),
+        };
+        if all <= draws {
             // From a drawn place on, so that the beginning of the pool is not always first.
-            let first = if self.pool.is_empty() { 0 } else { rng.random_range(0..self.pool.len()) };
-            let (before, after) = self.pool.split_at(first);
-            after.iter().chain(before).all(|track| visit(&mut self.best, *track));
+            let first = if all == 0 { 0 } else { rng.random_range(0..all) };
+            (first..all).chain(0..first).all(|place| visit(&mut self.best, at(place)));
             return;
         }
         self.drawn.clear();
         for _ in 0..draws {
-            let track = self.pool[rng.random_range(0..self.pool.len())];
+            let track = at(rng.random_range(0..all));
             if self.drawn.insert(track) && !visit(&mut self.best, track) {
                 return;
             }
@@ -62,6 +70,7 @@ impl Clone for Exploration {
     /// Shares the pool; the scratch memory is new.
     fn clone(&self) -> Self {
         Self {
+            catalogue: Arc::clone(&self.catalogue),
             vectors: Arc::clone(&self.vectors),
             pool: Arc::clone(&self.pool),
             drawn: TrackSet::default(),
@@ -111,7 +120,7 @@ impl Retriever for Exploration {
 mod tests {
     use super::super::testing::{hits, rows, taste};
     use super::*;
-    use crate::domain::{Request, SessionState, UserProfile};
+    use crate::domain::{Request, SessionState, UserProfile, bare_track};
     use crate::index::testing::{query, random};
     use crate::stages::fixtures::{catalogue, context, request};
 
@@ -121,7 +130,7 @@ mod tests {
         let catalogue = catalogue(TRACKS, |_, _| {});
         let plays: Vec<f32> = (0..TRACKS).map(|row| (row % 2) as f32 * row as f32).collect();
         let popularity = Popularity::new(&catalogue, &plays, Vec::new());
-        Exploration::new(&catalogue, Arc::new(random(TRACKS, 8, 10, 0.8, 2)), &popularity)
+        Exploration::new(catalogue, Arc::new(random(TRACKS, 8, 10, 0.8, 2)), &popularity)
     }
 
     #[test]
@@ -133,6 +142,20 @@ mod tests {
         assert_ne!(few, ask(2, 4));
         // Once the whole pool is looked at, the seed has nothing to decide.
         assert_eq!(ask(1, 20), ask(2, 20));
+    }
+
+    #[test]
+    fn what_was_added_later_may_be_drawn() {
+        let mut stage = stage();
+        for row in 0..TRACKS {
+            stage.vectors.add(query(8, row as u64)).unwrap();
+            stage.catalogue.add(bare_track(&format!("new{row}"), "a0")).unwrap();
+        }
+        let mut ask = |seed| rows(&hits(&mut stage, &taste(Request { seed, ..request() }, query(8, 1)), 20));
+        let found = ask(1);
+        let added = found.iter().filter(|row| **row as usize >= TRACKS).count();
+        assert!(found.len() == 20 && (1..20).contains(&added), "{found:?}");
+        assert_eq!(found, ask(1));
     }
 
     #[test]

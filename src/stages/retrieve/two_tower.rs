@@ -143,7 +143,7 @@ mod tests {
         use crate::stages::filter::Explicit;
         use crate::stages::fixtures::catalogue;
         let vectors = Arc::new(testing::random(400, 8, 20, 0.5, 3));
-        let clean = Explicit::new(&catalogue(400, |row, track| track.explicit = row % 20 != 0));
+        let clean = Explicit::new(catalogue(400, |row, track| track.explicit = row % 20 != 0));
         let mut stage = two_tower(&vectors);
         stage.filters.push(Box::new(clean));
         let asked = Request { allow_explicit: false, ..request() };
