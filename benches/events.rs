@@ -49,6 +49,7 @@ fn server() -> Result<SocketAddr> {
     let (tell, told) = mpsc::channel();
     let mut config = Config::default();
     config.server.listen = ([127, 0, 0, 1], 0).into();
+    config.events.data_dir = std::env::temp_dir().join(format!("segue-bench-{}", std::process::id()));
     std::thread::spawn(move || {
         let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
         let ended = startup::serve(config, &bundle, |_| {}, |_, address| _ = tell.send(address));

@@ -1,6 +1,7 @@
 //! Wiring: the only place that names concrete adapters and the order of stages.
 
 mod engine;
+mod recovery;
 mod wiring;
 
 pub use engine::{AppError, Engine};
