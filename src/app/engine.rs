@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::snapshots::Snapshots;
 use super::{Wiring, recovery};
 use crate::bundle::{Bundle, BundleError};
 use crate::config::Config;
@@ -34,6 +36,9 @@ pub enum AppError {
     /// The event log.
     #[error(transparent)]
     Events(#[from] EventLogError),
+    /// The thread that writes snapshots.
+    #[error("no thread for snapshots: {0}")]
+    Snapshots(std::io::Error),
     /// Threads.
     #[error("cannot start lanes: {0}")]
     Lanes(std::io::Error),
@@ -47,7 +52,8 @@ pub struct Engine {
     config: Config,
     wiring: Wiring,
     lanes: Lanes,
-    ingest: Ingest,
+    ingest: Arc<Ingest>,
+    _snapshots: Option<Snapshots>,
     knobs: ArcSwap<Knobs>,
     metrics: Arc<Metrics>,
     traces: TraceStore,
@@ -75,13 +81,22 @@ impl Engine {
             .map(|_| wiring.serving(&metrics, &traces).map(|builder| builder.build()))
             .collect::<Result<_, _>>()?;
         let lanes = Lanes::start(pipelines, config.lanes.queue_capacity).map_err(AppError::Lanes)?;
-        let log = recovery::recover(&config, &bundle, &state, &metrics)?;
-        let ingest =
-            Ingest::new(state, log, Arc::clone(&bundle.catalogue), Arc::clone(&bundle.vectors), config.events.clone());
+        let recovered = recovery::recover(&config, &bundle, &state, &metrics)?;
+        let ingest = Ingest::new(
+            state,
+            recovered.log,
+            Arc::clone(&bundle.catalogue),
+            Arc::clone(&bundle.vectors),
+            config.events.clone(),
+        );
+        let ingest = Arc::new(ingest);
+        let every = Duration::from_secs(config.events.snapshot_s);
+        let start = |at| Snapshots::start(Arc::clone(&ingest), recovery::bundle_id(&bundle), at, every);
+        let snapshots = recovered.snapshot.map(start).transpose()?;
         metrics.node.lanes.set(count as i64);
         metrics.node.loaded(&bundle.version, bundle.index.engine().name(), bundle.catalogue.len());
         let (knobs, searchers) = (ArcSwap::from_pointee(config.knobs), bounded(count));
-        Ok(Self { knobs, config, wiring, lanes, ingest, metrics, traces, searchers })
+        Ok(Self { knobs, config, wiring, lanes, ingest, _snapshots: snapshots, metrics, traces, searchers })
     }
 
     /// The configuration in force.

@@ -2,6 +2,7 @@
 
 mod engine;
 mod recovery;
+mod snapshots;
 mod wiring;
 
 pub use engine::{AppError, Engine};

@@ -6,12 +6,20 @@ use std::time::Instant;
 use super::AppError;
 use crate::bundle::Bundle;
 use crate::config::{Config, EventStore};
-use crate::events::{EmbeddedLog, EventLog, MemoryLog, Opened, Replay};
+use crate::events::{EventLog, Ground, MemoryLog, recover as recover_state};
 use crate::features::StateStore;
 use crate::metrics::Metrics;
 
 /// Events that the in-memory log keeps.
 const MEMORY_EVENTS: usize = 10_000;
+
+/// A log that the state is up to.
+pub(super) struct Recovered {
+    /// The log.
+    pub(super) log: Arc<dyn EventLog>,
+    /// Offset of the snapshot that was read, 0 without one; `None` where snapshots make no sense.
+    pub(super) snapshot: Option<u64>,
+}
 
 /// Opens the configured log and brings the state up to it.
 ///
@@ -22,24 +30,29 @@ pub(super) fn recover(
     bundle: &Bundle,
     state: &StateStore,
     metrics: &Metrics,
-) -> Result<Arc<dyn EventLog>, AppError> {
+) -> Result<Recovered, AppError> {
     if config.events.store == EventStore::Memory {
-        return Ok(Arc::new(MemoryLog::new(MEMORY_EVENTS)));
+        return Ok(Recovered { log: Arc::new(MemoryLog::new(MEMORY_EVENTS)), snapshot: None });
     }
     let start = Instant::now();
-    let mut opened = Opened::new(&config.events, &metrics.events)?;
-    let mut replay = Replay::new(state, &bundle.catalogue, &bundle.vectors, 0);
-    opened.replay(0, &mut |at, entry| replay.take(at, entry))?;
-    let done = replay.done();
-    metrics.events.replayed.set(done.applied as i64);
+    let ground = Ground { catalogue: &bundle.catalogue, vectors: &bundle.vectors, bundle: &bundle_id(bundle) };
+    let (log, done) = recover_state(config, ground, state, &metrics.events)?;
     tracing::info!(
         dir = %config.events.data_dir.display(),
-        next = opened.next_offset(),
+        snapshot = done.from,
+        next = log.next_offset(),
         applied = done.applied,
         refused = done.refused,
         repeated = done.repeated,
         took_ms = start.elapsed().as_millis() as u64,
-        "read the event log"
+        "the live state is up to the event log"
     );
-    Ok(Arc::new(EmbeddedLog::start(opened)?))
+    Ok(Recovered { log: Arc::new(log), snapshot: Some(done.from) })
+}
+
+/// Names what a state depends on of a bundle: its rows of tracks and its vectors, not its models.
+pub(super) fn bundle_id(bundle: &Bundle) -> String {
+    let files =
+        bundle.manifest.files.iter().filter(|file| ["tracks.parquet", "item_vectors.bin"].contains(&&*file.name));
+    files.map(|file| format!("{}={};", file.name, file.sha256)).collect()
 }

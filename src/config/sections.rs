@@ -319,6 +319,9 @@ pub struct EventsConfig {
     pub retain_days: u64,
     /// How large the log may grow, MiB; the oldest go first. Default 16,384, range 16..16,777,216.
     pub retain_mib: u64,
+    /// How often the live state is written beside the log, so that a start reads little of it, s. Default 300, range
+    /// 1..86,400. The log keeps what came since, whatever its bounds.
+    pub snapshot_s: u64,
 }
 
 impl Default for EventsConfig {
@@ -332,6 +335,7 @@ impl Default for EventsConfig {
             durability: Durability::Fsync,
             retain_days: 30,
             retain_mib: 16_384,
+            snapshot_s: 300,
         }
     }
 }

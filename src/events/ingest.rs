@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::in_flight::InFlight;
 use super::order::Order;
 use super::validate::{Clock, validate};
-use super::{EventLog, EventLogError, RawEvent};
+use super::{EventLog, EventLogError, RawEvent, snapshot};
 use crate::config::EventsConfig;
 use crate::domain::{Catalogue, Event, ItemVectors, UserId};
 use crate::features::StateStore;
@@ -93,6 +93,20 @@ impl Ingest {
         let offsets = self.log.forget(user)?;
         let _turn = self.order.turn(offsets);
         Ok(self.state.erase(user))
+    }
+
+    /// Writes what the state holds into a snapshot beside the log, unless the one up to `known` says it already; returns
+    /// its offset. No event is applied while the state is listed, which copies nothing; the file is written beside them.
+    ///
+    /// # Errors
+    /// The disk's: the snapshot before it stands.
+    pub fn snapshot(&self, bundle: &str, known: u64) -> Result<u64, EventLogError> {
+        let (offset, dump) = self.order.still(|applied| (applied, (applied != known).then(|| self.state.dump())));
+        if let Some(dump) = dump {
+            snapshot::write(&self.config.data_dir, offset, bundle, &dump)?;
+            self.log.cover(offset);
+        }
+        Ok(offset)
     }
 
     /// Whether an event may go into the log; its id is remembered only if so.

@@ -43,6 +43,9 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// Something of the listener may still be held; it may be tried again.
     fn forget(&self, user: &UserId) -> Result<Range<u64>, EventLogError>;
+
+    /// Says that the live state can be built without the entries below an offset, so that age and size may remove them.
+    fn cover(&self, _offset: u64) {}
 }
 
 /// Keeps the newest events in memory. Not durable: for a laptop, and for looking at what came in.

@@ -8,6 +8,7 @@ mod objects;
 mod order;
 mod raw;
 mod recover;
+mod snapshot;
 mod validate;
 
 pub use embedded::{EmbeddedLog, Look, Opened, look, scan};
@@ -15,5 +16,5 @@ pub use ingest::{EventOutcome, Ingest};
 pub use log::{Entry, EventLog, EventLogError, MemoryLog};
 pub use objects::optional_object;
 pub use raw::{RawContext, RawEvent};
-pub use recover::{Replay, Replayed};
+pub use recover::{Ground, Replayed, recover};
 pub use validate::{Clock, validate};

@@ -29,7 +29,6 @@ impl Order {
         Turn { order: self, applied: waited.unwrap_or_else(PoisonError::into_inner), end: offsets.end }
     }
 
-    #[cfg(test)]
     /// Runs `look` while nothing is applied; it gets the offset up to which everything is.
     pub(super) fn still<T>(&self, look: impl FnOnce(u64) -> T) -> T {
         look(*self.applied.lock().unwrap_or_else(PoisonError::into_inner))

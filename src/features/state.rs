@@ -25,6 +25,15 @@ struct Held {
     state: Arc<SessionState>,
 }
 
+/// What a store holds.
+#[derive(Debug, Clone, Default)]
+pub struct Dump {
+    /// Sessions with their ids and listeners.
+    pub sessions: Vec<(SessionId, UserId, Arc<SessionState>)>,
+    /// Profiles with their listeners.
+    pub profiles: Vec<(UserId, Arc<UserProfile>)>,
+}
+
 /// Sessions and profiles of the listeners this node serves.
 ///
 /// Reads (`session`, `profile`) take no lock and return a snapshot that never changes. Writes take two locks, by listener
@@ -173,6 +182,25 @@ impl StateStore {
     /// Takes an id out of the duplicate window: the event was not recorded after all and may be sent again.
     pub fn forget(&self, user: &UserId, id: &EventId) {
         self.seen.invalidate(&self.fingerprint(user, id));
+    }
+
+    /// Everything that is held, in no order, as shared snapshots. `O(sessions + profiles)`, without copying one.
+    pub fn dump(&self) -> Dump {
+        Dump {
+            sessions: self.sessions.iter().map(|(id, held)| (SessionId::clone(&id), held.owner, held.state)).collect(),
+            profiles: self.profiles.iter().map(|(id, profile)| (UserId::clone(&id), profile)).collect(),
+        }
+    }
+
+    /// Puts a session back as it was dumped. For a store that no event has reached yet.
+    pub fn restore_session(&self, id: &SessionId, owner: &UserId, session: SessionState) {
+        let _turns = self.turns(owner, id);
+        self.publish(id, owner, session);
+    }
+
+    /// Puts a profile back as it was dumped. For a store that no event has reached yet.
+    pub fn restore_profile(&self, id: UserId, profile: UserProfile) {
+        self.profiles.insert(id, Arc::new(profile));
     }
 
     /// Sessions held. Does the cache's housekeeping: for gauges, not for requests.

@@ -109,6 +109,18 @@ impl Opened {
         self.active.next()
     }
 
+    /// Sees to it that the next offset is not below `offset`: what lies between is lost from the log.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn reach(&mut self, offset: u64) -> Result<(), EventLogError> {
+        let missing = offset.saturating_sub(self.active.next());
+        if missing > 0 {
+            report(self.active.path(), missing, "entries are not there that the snapshot has seen", &self.metrics);
+        }
+        self.active.lose_until(offset).map_err(|error| error.at(self.active.path()))
+    }
+
     /// Hands out the entries from an offset on, in order; damage is cut away, logged and counted.
     ///
     /// # Errors
@@ -222,11 +234,6 @@ impl EmbeddedLog {
         Ok(Self { dir, work: Some(work), committer: Some(thread), shared, metrics })
     }
 
-    /// Says that the live state can be built without the entries below an offset: from now on age and size may remove them.
-    pub fn cover(&self, offset: u64) {
-        self.shared.covered.store(offset, Ordering::Release);
-    }
-
     fn ask(&self, work: impl FnOnce(Sender<Answer>) -> Work) -> Answer {
         let gone = || EventLogError("its thread has ended; see the log for why, and restart".into());
         let (reply, answer) = bounded(1);
@@ -244,7 +251,11 @@ impl EventLog for EmbeddedLog {
         self.ask(|reply| Work::Append(events.iter().cloned().map(Entry::Event).collect(), reply))
     }
 
-    /// Scans every segment: a second or so for each GB.
+    fn cover(&self, offset: u64) {
+        self.shared.covered.store(offset, Ordering::Release);
+    }
+
+    /// Scans every segment.
     fn forget(&self, user: &UserId) -> Result<Range<u64>, EventLogError> {
         let turn = self.shared.old_segments.lock().unwrap_or_else(PoisonError::into_inner);
         let mut files = files::segments(&self.dir)?;
