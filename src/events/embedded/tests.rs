@@ -30,7 +30,12 @@ fn read(dir: &Path, from: u64) -> (Vec<(u64, Entry)>, u64) {
     let metrics = metrics();
     let mut opened = Opened::new(&config(dir), &metrics).unwrap();
     let mut entries = Vec::new();
-    opened.replay(from, &mut |at, entry| Ok(entries.push((at, entry)))).unwrap();
+    opened
+        .replay(from, &mut |at, entry| {
+            entries.push((at, entry));
+            Ok(())
+        })
+        .unwrap();
     (entries, metrics.log_lost.get())
 }
 
@@ -124,7 +129,12 @@ fn a_full_disk_refuses_the_batch_and_nothing_of_it_stays() {
     segment.limit_pages(1 << 20);
     assert_eq!(segment.append(all[12..].iter()).unwrap(), 4_000);
     let mut read = Vec::new();
-    let walk = segment.walk(0, &mut |_, entry| Ok(read.push(entry))).unwrap();
+    let walk = segment
+        .walk(0, &mut |_, entry| {
+            read.push(entry);
+            Ok(())
+        })
+        .unwrap();
     assert_eq!((walk, read), (segment::Walk { next: 4_000, damage: None }, all));
 }
 
@@ -255,8 +265,12 @@ fn looking_changes_nothing_and_tells_damage() {
     drop(log);
     let file = file_ending(dir.path(), ".db");
     let (bytes, mut at) = (fs::read(&file).unwrap(), 0);
-    assert_eq!(scan(dir.path(), 4, &mut |_, _| Ok(at += 1)).unwrap(), Vec::<String>::new());
+    let mut count = |_, _| {
+        at += 1;
+        Ok(())
+    };
+    assert_eq!(scan(dir.path(), 4, &mut count).unwrap(), Vec::<String>::new());
     fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
-    let damage = scan(dir.path(), 0, &mut |_, _| Ok(at += 1)).unwrap();
+    let damage = scan(dir.path(), 0, &mut count).unwrap();
     assert_eq!((at, damage.len(), fs::metadata(&file).unwrap().len() as usize), (2, 1, bytes.len() / 2));
 }
