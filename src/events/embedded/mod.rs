@@ -83,6 +83,10 @@ impl Opened {
         repair::clear_up(&dir)?;
         let (mut mark, marked) = Mark::open(&dir)?;
         let last = files::segments(&dir)?.pop();
+        if last.is_none() && marked > 0 {
+            metrics.log_damaged.inc();
+            tracing::error!(dir = %dir.display(), marked, "the event log's files are gone; it begins anew where they ended");
+        }
         let (path, first) =
             last.as_ref().map_or_else(|| (files::segment_path(&dir, marked, 0), marked), |f| (f.path.clone(), f.first));
         let mut active = match Segment::writable(&path, first, limits.durability, now) {
@@ -215,7 +219,7 @@ pub struct EmbeddedLog {
 }
 
 impl EmbeddedLog {
-    /// Begins to take entries.
+    /// Begins to take entries. None is removed, however old, until [`EventLog::cover`] says which may be.
     ///
     /// # Errors
     /// If there is no thread to be had.
@@ -223,7 +227,7 @@ impl EmbeddedLog {
         let Opened { dir, limits, active, mark, metrics, lock } = opened;
         let shared = Arc::new(Shared {
             next: AtomicU64::new(active.next()),
-            covered: AtomicU64::new(u64::MAX),
+            covered: AtomicU64::new(0),
             old_segments: Mutex::new(()),
         });
         let (work, queue) = bounded(QUEUE);
