@@ -1,7 +1,7 @@
 //! From a client's batch to the live state: each event gets one outcome, and what is accepted counts from the next
 //! request on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::in_flight::InFlight;
 use super::order::Order;
@@ -9,7 +9,7 @@ use super::validate::{Clock, validate};
 use super::{EventLog, EventLogError, RawEvent, snapshot};
 use crate::config::EventsConfig;
 use crate::domain::{Catalogue, Event, ItemVectors, UserId};
-use crate::features::StateStore;
+use crate::features::{Dump, StateStore};
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub struct Ingest {
     config: EventsConfig,
     in_flight: InFlight,
     order: Order,
+    snapshots: Mutex<()>,
 }
 
 impl Ingest {
@@ -43,7 +44,8 @@ impl Ingest {
         config: EventsConfig,
     ) -> Self {
         let order = Order::new(log.next_offset());
-        Self { state, log, catalogue, vectors, config, in_flight: InFlight::default(), order }
+        let (in_flight, snapshots) = (InFlight::default(), Mutex::default());
+        Self { state, log, catalogue, vectors, config, in_flight, order, snapshots }
     }
 
     /// Takes a batch at server time `now_ms`: validates, drops duplicates, appends to the log and applies in order of
@@ -96,17 +98,26 @@ impl Ingest {
     }
 
     /// Writes what the state holds into a snapshot beside the log, unless the one up to `known` says it already; returns
-    /// its offset. No event is applied while the state is listed, which copies nothing; the file is written beside them.
+    /// its offset. Events go on meanwhile: they wait only while what changed during the listing is looked at again.
     ///
     /// # Errors
     /// The disk's: the snapshot before it stands.
     pub fn snapshot(&self, bundle: &str, known: u64) -> Result<u64, EventLogError> {
-        let (offset, dump) = self.order.still(|applied| (applied, (applied != known).then(|| self.state.dump())));
-        if let Some(dump) = dump {
-            snapshot::write(&self.config.data_dir, offset, bundle, &dump)?;
-            self.log.cover(offset);
+        let _one = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.order.still(|applied| applied) == known {
+            return Ok(known);
         }
+        let (offset, dump) = self.dump();
+        snapshot::write(&self.config.data_dir, offset, bundle, &dump)?;
+        self.log.cover(offset);
         Ok(offset)
+    }
+
+    /// The state as it was at one moment, and the offset up to which the log is in it.
+    pub(super) fn dump(&self) -> (u64, Dump) {
+        let listed = self.state.begin_dump();
+        let (offset, changed) = self.order.still(|applied| (applied, self.state.changed()));
+        (offset, listed.with(changed))
     }
 
     /// Whether an event may go into the log; its id is remembered only if so.

@@ -3,7 +3,9 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
+use std::thread;
 
+use crossbeam_channel::{Receiver, bounded};
 use serde::{Deserialize, Serialize};
 
 use super::EventLogError;
@@ -126,20 +128,48 @@ pub(super) fn read(dir: &Path, bundle: &str, state: &StateStore) -> Result<Optio
         tracing::warn!(path = %path.display(), "the snapshot is of other tracks or vectors; the whole log is read instead");
         return Ok(None);
     }
-    let taken = walk(
-        &file,
-        Some(&mut |entry| match entry {
-            Entry::Session(id, owner, session) => state.restore_session(&id, &owner, session),
-            Entry::Profile(id, profile) => state.restore_profile(id, profile),
-        }),
-    );
     // It was whole a moment ago.
     let changed = |why| EventLogError(format!("{}: changed while it was read: {why}", path.display()));
-    taken.map(|header| Some(header.offset)).map_err(changed)
+    load(&file, state).map(|()| Some(header.offset)).map_err(changed)
 }
 
-/// Reads a snapshot to its end; its header, or what is wrong. Without `take` entries are only checked, not read.
-fn walk(mut file: &File, mut take: Option<&mut dyn FnMut(Entry)>) -> Result<Header, String> {
+/// Puts all entries into a state, on every core.
+fn load(file: &File, state: &StateStore) -> Result<(), String> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let (blocks, waiting) = bounded::<Vec<u8>>(2 * threads);
+        let restore = |waiting: Receiver<Vec<u8>>| waiting.iter().try_for_each(|block| restore(&block, state));
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                let waiting = waiting.clone();
+                scope.spawn(move || restore(waiting))
+            })
+            .collect();
+        drop(waiting);
+        // Nobody takes a block only when every worker has met a fault, which they return.
+        let read = walk(file, Some(&mut |block| _ = blocks.send(block)));
+        drop(blocks);
+        for worker in workers {
+            worker.join().map_err(|_| "a thread panicked")??;
+        }
+        read.map(|_| ())
+    })
+}
+
+fn restore(mut block: &[u8], state: &StateStore) -> Result<(), String> {
+    while !block.is_empty() {
+        let entry;
+        (entry, block) = postcard::take_from_bytes(block).map_err(|error| error.to_string())?;
+        match entry {
+            Entry::Session(id, owner, session) => state.restore_session(&id, &owner, session),
+            Entry::Profile(id, profile) => state.restore_profile(id, profile),
+        }
+    }
+    Ok(())
+}
+
+/// Reads a snapshot to its end, handing its blocks on; its header, or what is wrong.
+fn walk(mut file: &File, mut take: Option<&mut dyn FnMut(Vec<u8>)>) -> Result<Header, String> {
     file.rewind().map_err(|error| error.to_string())?;
     let mut from = BufReader::with_capacity(1 << 20, file);
     let mut magic = [0; 8];
@@ -157,11 +187,8 @@ fn walk(mut file: &File, mut take: Option<&mut dyn FnMut(Entry)>) -> Result<Head
             return if whole { Ok(header) } else { Err("blocks are missing".into()) };
         }
         blocks += 1;
-        let (Some(take), mut rest) = (take.as_mut(), &block[..]) else { continue };
-        while !rest.is_empty() {
-            let entry;
-            (entry, rest) = postcard::take_from_bytes(rest).map_err(|error| error.to_string())?;
-            take(entry);
+        if let Some(take) = take.as_mut() {
+            take(std::mem::take(&mut block));
         }
     }
 }

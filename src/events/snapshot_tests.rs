@@ -18,7 +18,10 @@ fn fresh() -> Arc<StateStore> {
 
 /// Everything in a state, as bytes, in one order.
 fn bits(state: &StateStore) -> Vec<Vec<u8>> {
-    let dump = state.dump();
+    bits_of(&state.begin_dump().with(state.changed()))
+}
+
+fn bits_of(dump: &Dump) -> Vec<Vec<u8>> {
     let sessions = dump.sessions.iter().map(|(id, owner, s)| postcard::to_stdvec(&Written::Session(id, owner, s)));
     let profiles = dump.profiles.iter().map(|(id, p)| postcard::to_stdvec(&Written::Profile(id, p)));
     let mut all: Vec<_> = sessions.chain(profiles).map(Result::unwrap).collect();
@@ -202,4 +205,42 @@ fn a_snapshot_of_another_bundle_is_not_used() {
     drop(server);
     let (_, _, done) = start(dir.path());
     assert_eq!((done.from, done.applied), (0, 1));
+}
+
+#[test]
+fn a_dump_beside_events_is_the_state_of_one_moment() {
+    let (catalogue, vectors) = (Arc::new(catalogue()), Arc::new(vectors(12)));
+    let server = |state: &Arc<StateStore>| {
+        let log = Arc::new(MemoryLog::new(9));
+        let config = config(Path::new("")).events;
+        Ingest::new(Arc::clone(state), log, Arc::clone(&catalogue), Arc::clone(&vectors), config)
+    };
+    let all: Vec<RawEvent> = (0..3_000)
+        .map(|at: i64| {
+            let (user, session, track) =
+                (format!("u{}", at % 7), format!("s{}-{}", at % 7, at / 900), format!("t{}", at % 12));
+            let kind = [EventType::PlayStart, EventType::Skip, EventType::Like][at as usize % 3];
+            raw(&event(&format!("e{at}"), &user, &session, kind, Some(&track), NOW_MS + at))
+        })
+        .collect();
+    let busy = server(&fresh());
+    let dumps = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| all.chunks(3).for_each(|batch| _ = busy.ingest(batch.to_vec(), NOW_MS).unwrap()));
+        let mut dumps = Vec::new();
+        while !writer.is_finished() {
+            dumps.push(busy.dump());
+        }
+        dumps.push(busy.dump());
+        dumps
+    });
+    assert_eq!(dumps.last().unwrap().0, 3_000);
+    let (state, mut done) = (fresh(), 0);
+    let straight = server(&state);
+    for (offset, dump) in dumps {
+        for batch in all[done..offset as usize].chunks(3) {
+            straight.ingest(batch.to_vec(), NOW_MS).unwrap();
+        }
+        done = offset as usize;
+        assert_eq!(bits_of(&dump), bits(&state), "at {offset}");
+    }
 }
