@@ -21,6 +21,8 @@ use segue::metrics::Metrics;
 use segue::tables::read_tracks;
 
 const BATCH: u64 = 100;
+/// Argument of the process that only starts.
+const START: &str = "start-anew";
 const TRACKS: usize = 1_000;
 const DIM: usize = 64;
 /// Listeners of the events that are replayed.
@@ -30,6 +32,11 @@ const PLAYS: u64 = 10;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    if let [role, dir] = &args[..]
+        && role == START
+    {
+        return start_anew(Path::new(dir));
+    }
     let seconds = args.first().and_then(|arg| arg.parse().ok()).unwrap_or(5);
     let sessions = args.get(1).and_then(|arg| arg.parse().ok()).unwrap_or(1_000_000);
     let dir =
@@ -96,16 +103,38 @@ fn append(dir: &Path, durability: Durability, callers: u64, time: Duration) -> R
     Ok((total.into_inner() as f64 / took, metrics.log_commits.get() as f64 / took))
 }
 
-/// How long a start takes: from the log alone, and from a snapshot of many sessions.
-fn starts(dir: &Path, sessions: u64) -> Result<()> {
+/// The process that starts from what another one left: nothing of that one is in its memory or its caches.
+fn start_anew(dir: &Path) -> Result<()> {
+    let (config, catalogue, vectors) = ground(dir)?;
+    let ground = Ground { catalogue: &catalogue, vectors: &vectors, bundle: "bench" };
+    let state = fresh(&config.state);
+    let start = Instant::now();
+    let (_log, done) = recover(&config, ground, &state, &Metrics::new()?.events)?;
+    println!(
+        "a new process is up to the log in {:.2} s: {} sessions, {} profiles, {} events replayed",
+        start.elapsed().as_secs_f64(),
+        state.session_count(),
+        state.profile_count(),
+        done.applied
+    );
+    Ok(())
+}
+
+fn ground(dir: &Path) -> Result<(Config, Arc<Catalogue>, Arc<ItemVectors>)> {
     let mut config = Config::default();
     config.events.data_dir = dir.join("start");
     config.events.durability = Durability::Os;
     (config.state.sessions_mib, config.state.profiles_mib) = (32_768, 32_768);
     let tracks = read_tracks(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo/tracks.parquet"))?;
-    let catalogue = Arc::new(Catalogue::new(tracks)?);
+    let catalogue = Catalogue::new(tracks)?;
     let unit = |row: usize| (0..DIM).map(move |at| if at == row % DIM { 1.0 } else { 0.0 });
-    let vectors = Arc::new(ItemVectors::from_raw((0..catalogue.len()).flat_map(unit).collect(), DIM)?);
+    let vectors = ItemVectors::from_raw((0..catalogue.len()).flat_map(unit).collect(), DIM)?;
+    Ok((config, Arc::new(catalogue), Arc::new(vectors)))
+}
+
+/// How long a start takes: from the log alone, and from a snapshot of many sessions.
+fn starts(dir: &Path, sessions: u64) -> Result<()> {
+    let (config, catalogue, vectors) = ground(dir)?;
     let ground = Ground { catalogue: &catalogue, vectors: &vectors, bundle: "bench" };
     let metrics = Metrics::new()?.events;
     let log = EmbeddedLog::start(Opened::new(&config.events, &metrics)?)?;
@@ -146,10 +175,7 @@ fn starts(dir: &Path, sessions: u64) -> Result<()> {
         listed.as_secs_f64(),
         wrote.as_secs_f64()
     );
-    let state = fresh(&config.state);
-    let start = Instant::now();
-    let (_, done) = recover(&config, ground, &state, &metrics)?;
-    println!("start from it: {:.2} s, {} events replayed", start.elapsed().as_secs_f64(), done.applied);
+    std::process::Command::new(std::env::current_exe()?).arg(START).arg(dir).status()?;
     Ok(())
 }
 

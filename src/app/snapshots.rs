@@ -1,4 +1,4 @@
-//! The thread that writes the live state beside the event log, every so often and when the server stops.
+//! The thread that writes the live state beside the event log, when it starts, every so often and when it stops.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -28,8 +28,9 @@ impl Snapshots {
     ) -> Result<Self, AppError> {
         let (stop, stopped) = bounded::<()>(0);
         let run = move || {
+            let mut stopping = false;
+            // The first one at once: a server that is killed again and again must not replay more each time.
             loop {
-                let waited = stopped.recv_timeout(every);
                 let start = Instant::now();
                 match ingest.snapshot(&bundle, known) {
                     Ok(offset) if offset == known => {}
@@ -39,9 +40,10 @@ impl Snapshots {
                     }
                     Err(error) => tracing::error!(%error, "no snapshot; the one before it stands"),
                 }
-                if waited != Err(RecvTimeoutError::Timeout) {
+                if stopping {
                     return;
                 }
+                stopping = stopped.recv_timeout(every) != Err(RecvTimeoutError::Timeout);
             }
         };
         let thread = std::thread::Builder::new().name("snapshots".into()).spawn(run).map_err(AppError::Snapshots)?;

@@ -1,10 +1,17 @@
 //! From the log back to the live state.
 
+use std::thread::{self, Scope, ScopedJoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
 use super::{EmbeddedLog, Entry, EventLog, EventLogError, Opened, snapshot};
 use crate::config::Config;
-use crate::domain::{Catalogue, ItemVectors};
+use crate::domain::{Catalogue, EventId, ItemVectors, UserId};
 use crate::features::StateStore;
 use crate::metrics::EventMetrics;
+
+/// Ids that a thread takes at once.
+const CHUNK: usize = 4_096;
 
 /// What a state is built from.
 #[derive(Debug, Clone, Copy)]
@@ -46,9 +53,20 @@ pub fn recover(
     opened.reach(from)?;
     let ids_from = opened.next_offset().saturating_sub(config.state.duplicate_window).min(from);
     let mut replay = Replay { state, ground, done: Replayed { from, ..Replayed::default() } };
-    opened.replay(ids_from, &mut |at, entry| {
-        replay.take(at, entry);
-        Ok(())
+    thread::scope(|scope| {
+        let mut window = Some(Window::start(scope, state));
+        opened.replay(ids_from, &mut |at, entry| {
+            if at < from {
+                window.iter_mut().for_each(|window| window.take(&entry));
+            } else {
+                // The ids must be there before an event can be a repeated one.
+                window.take().into_iter().for_each(Window::finish);
+                replay.take(at, entry);
+            }
+            Ok(())
+        })?;
+        window.into_iter().for_each(Window::finish);
+        Ok::<_, EventLogError>(())
     })?;
     let done = replay.done;
     metrics.replayed.set(done.applied as i64);
@@ -66,14 +84,9 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     fn take(&mut self, at: u64, entry: Entry) {
-        let from = self.done.from;
         match entry {
             Entry::Event(event) => {
-                let first = self.state.first_time(&event.user_id, &event.event_id);
-                if at < from {
-                    return;
-                }
-                if !first {
+                if !self.state.first_time(&event.user_id, &event.event_id) {
                     self.done.repeated += 1;
                 } else if self.state.apply(&event, self.ground.catalogue, self.ground.vectors).is_ok() {
                     self.done.applied += 1;
@@ -81,10 +94,51 @@ impl Replay<'_> {
                     // As when it came: it may be sent again, corrected.
                     self.state.forget(&event.user_id, &event.event_id);
                     self.done.refused += 1;
+                    tracing::debug!(at, event = %event.event_id, "an event of the log was refused");
                 }
             }
-            Entry::Erase(user) if at >= from => _ = self.state.erase(&user),
-            Entry::Erase(_) | Entry::Erased => {}
+            Entry::Erase(user) => _ = self.state.erase(&user),
+            Entry::Erased => {}
         }
+    }
+}
+
+/// Puts ids into the duplicate window, on every core: their order does not matter.
+struct Window<'scope> {
+    ids: Vec<(UserId, EventId)>,
+    put: Sender<Vec<(UserId, EventId)>>,
+    workers: Vec<ScopedJoinHandle<'scope, ()>>,
+}
+
+impl<'scope> Window<'scope> {
+    fn start(scope: &'scope Scope<'scope, '_>, state: &'scope StateStore) -> Self {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let (put, take) = bounded::<Vec<(UserId, EventId)>>(2 * threads);
+        let work = |take: Receiver<Vec<(UserId, EventId)>>| {
+            take.iter().flatten().for_each(|(user, id)| _ = state.first_time(&user, &id));
+        };
+        let workers = (0..threads).map(|_| take.clone()).map(|take| scope.spawn(move || work(take))).collect();
+        Self { ids: Vec::new(), put, workers }
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        if let Entry::Event(event) = entry {
+            self.ids.push((event.user_id.clone(), event.event_id.clone()));
+            if self.ids.len() >= CHUNK {
+                self.hand_on();
+            }
+        }
+    }
+
+    fn hand_on(&mut self) {
+        // Nobody takes them only when every worker has panicked, and then the window is short, as the panics say.
+        let _ = self.put.send(std::mem::take(&mut self.ids));
+    }
+
+    /// Waits until all are in.
+    fn finish(mut self) {
+        self.hand_on();
+        drop(self.put);
+        self.workers.into_iter().for_each(|worker| _ = worker.join());
     }
 }
