@@ -2,6 +2,7 @@
 #
 #   docker build -t segue .
 #   docker run --rm -p 8080:8080 segue                       serves the demo bundle
+#   docker run --rm -p 8080:8080 -v segue-data:/var/lib/segue segue                       ... and keeps its events
 #   docker run --rm -p 8080:8080 -v /path/to/bundle:/bundle:ro -e SEGUE__BUNDLE=/bundle segue
 #
 # Any key of config/segue.toml can be set by a variable SEGUE__SECTION__KEY.
@@ -22,7 +23,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D --mode=0644 .cache/onnxruntime/libonnxruntime.so /out/libonnxruntime.so
 
 FROM debian:bookworm-slim
-RUN useradd --system --no-create-home --shell /usr/sbin/nologin --uid 10001 segue
+RUN useradd --system --no-create-home --shell /usr/sbin/nologin --uid 10001 segue \
+    && install -d -o segue -g segue /var/lib/segue
 # The server finds ONNX Runtime beside its binary.
 COPY --from=build /out/ /opt/segue/
 COPY models /usr/share/segue/models
@@ -30,8 +32,10 @@ COPY config/segue.toml LICENSE /usr/share/segue/
 ENV PATH=/opt/segue:$PATH \
     SEGUE__BUNDLE=/usr/share/segue/models/demo \
     SEGUE__SERVER__LISTEN=0.0.0.0:8080 \
+    SEGUE__EVENTS__DATA_DIR=/var/lib/segue \
     SEGUE__LOG__FORMAT=json
 USER segue
+VOLUME /var/lib/segue
 EXPOSE 8080
 # The server drains on SIGTERM for at most 1.5 x server.drain_s (15 s): use `docker stop --time 20`.
 STOPSIGNAL SIGTERM

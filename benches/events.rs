@@ -8,7 +8,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,8 @@ fn main() -> Result<()> {
     let rate = numbers.first().copied().unwrap_or(1_000).max(CONNECTIONS as u64);
     let seconds = numbers.get(1).copied().unwrap_or(20).max(1);
     println!("{}", support::hardware());
-    let address = server()?;
+    let data = std::env::temp_dir().join(format!("segue-bench-{}", std::process::id()));
+    let address = server(data.clone())?;
     let start = Instant::now() + Duration::from_millis(200);
     let clients: Vec<_> = (0..CONNECTIONS)
         .map(|client| std::thread::spawn(move || drive(address, client, rate, seconds, start)))
@@ -41,14 +42,16 @@ fn main() -> Result<()> {
             [0.5, 0.99, 0.999, 1.0].iter().map(|q| format!("{:.2}", support::quantile(times, *q))).collect();
         println!("| {what} | {} |", at.join(" | "));
     }
-    Ok(())
+    // The server still holds the files; it ends with this process.
+    Ok(std::fs::remove_dir_all(data)?)
 }
 
 /// Starts the server on a thread of this process; it ends with it.
-fn server() -> Result<SocketAddr> {
+fn server(data: PathBuf) -> Result<SocketAddr> {
     let (tell, told) = mpsc::channel();
     let mut config = Config::default();
     config.server.listen = ([127, 0, 0, 1], 0).into();
+    config.events.data_dir = data;
     std::thread::spawn(move || {
         let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
         let ended = startup::serve(config, &bundle, |_| {}, |_, address| _ = tell.send(address));

@@ -13,7 +13,7 @@ use crate::config::{Config, LogFormat};
 use crate::domain::{
     Answer, Catalogue, Knobs, RecommendationId, Request, Retrieved, SessionId, SessionState, TrackIx, UserId,
 };
-use crate::events::{EventOutcome, RawEvent};
+use crate::events::{EventLogError, EventOutcome, RawEvent};
 use crate::http::{self, IngestError, Reply, Service, Traced};
 use crate::inference::Runtime;
 use crate::pipeline::{Deadline, Refused};
@@ -87,6 +87,14 @@ fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
+/// Runs what waits for the event log where waiting holds up no other request.
+async fn waiting<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EventLogError> + Send + 'static,
+) -> Result<T, IngestError> {
+    let done = actix_web::web::block(work).await.map_err(|error| IngestError::Log(error.to_string()))?;
+    done.map_err(|error| IngestError::Log(error.to_string()))
+}
+
 /// The engine as HTTP sees it.
 struct Serving(Arc<Engine>);
 
@@ -121,7 +129,8 @@ impl Service for Serving {
     }
 
     fn ingest(&self, events: Vec<RawEvent>) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>> {
-        Box::pin(async move { self.0.ingest(events, now_ms()).map_err(|error| IngestError::Log(error.to_string())) })
+        let engine = Arc::clone(&self.0);
+        Box::pin(waiting(move || engine.ingest(events, now_ms())))
     }
 
     fn session(&self, id: &SessionId) -> Option<Arc<SessionState>> {
@@ -162,8 +171,9 @@ impl Service for Serving {
         self.0.wiring().takedowns().contains(track)
     }
 
-    fn erase_user(&self, user: &UserId) -> bool {
-        self.0.erase(user)
+    fn erase_user(&self, user: &UserId) -> Reply<'_, Result<bool, IngestError>> {
+        let (engine, user) = (Arc::clone(&self.0), user.clone());
+        Box::pin(waiting(move || engine.erase(&user)))
     }
 
     fn ready(&self) -> bool {

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::Wiring;
+use super::snapshots::Snapshots;
+use super::{Wiring, recovery};
 use crate::bundle::{Bundle, BundleError};
 use crate::config::Config;
 use crate::domain::{Answer, ExplainLevel, Knobs, Request, Retrieved, Rung, TrackIx, UnitVector, UserId};
-use crate::events::{EventLogError, EventOutcome, Ingest, MemoryLog, RawEvent};
+use crate::events::{EventLogError, EventOutcome, Ingest, RawEvent};
 use crate::features::StateStore;
 use crate::index::VectorIndex;
 use crate::inference::{InferenceError, Runtime};
@@ -18,9 +20,6 @@ use crate::metrics::Metrics;
 use crate::pipeline::{Deadline, Lanes, Refused};
 use crate::stages::explain::Explainer;
 use crate::stages::observe::{DEFAULT_TRACE_BYTES, Trace, TraceStore};
-
-/// Events that the in-memory log keeps.
-const LOG_EVENTS: usize = 10_000;
 
 /// Why the engine does not start.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +33,12 @@ pub enum AppError {
     /// The metrics registry.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The event log.
+    #[error(transparent)]
+    Events(#[from] EventLogError),
+    /// The thread that writes snapshots.
+    #[error("no thread for snapshots: {0}")]
+    Snapshots(std::io::Error),
     /// Threads.
     #[error("cannot start lanes: {0}")]
     Lanes(std::io::Error),
@@ -47,7 +52,8 @@ pub struct Engine {
     config: Config,
     wiring: Wiring,
     lanes: Lanes,
-    ingest: Ingest,
+    ingest: Arc<Ingest>,
+    _snapshots: Option<Snapshots>,
     knobs: ArcSwap<Knobs>,
     metrics: Arc<Metrics>,
     traces: TraceStore,
@@ -55,11 +61,11 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads the bundle, opens the models of every lane (each runs once, so that the first request finds them warm) and
-    /// starts the lanes.
+    /// Loads the bundle, opens the models of every lane (each runs once, so that the first request finds them warm), reads
+    /// the event log back into the live state and starts the lanes.
     ///
     /// # Errors
-    /// ONNX Runtime, the bundle or a model; the message says what to do.
+    /// ONNX Runtime, the bundle, a model or the event log; the message says what to do.
     pub fn start(config: Config, bundle: &Path) -> Result<Self, AppError> {
         let runtime = Runtime::open(&config.inference)?;
         let bundle = Arc::new(Bundle::load(bundle, &config, &runtime)?);
@@ -75,17 +81,22 @@ impl Engine {
             .map(|_| wiring.serving(&metrics, &traces).map(|builder| builder.build()))
             .collect::<Result<_, _>>()?;
         let lanes = Lanes::start(pipelines, config.lanes.queue_capacity).map_err(AppError::Lanes)?;
+        let recovered = recovery::recover(&config, &bundle, &state, &metrics)?;
         let ingest = Ingest::new(
             state,
-            Arc::new(MemoryLog::new(LOG_EVENTS)),
+            recovered.log,
             Arc::clone(&bundle.catalogue),
             Arc::clone(&bundle.vectors),
             config.events.clone(),
         );
+        let ingest = Arc::new(ingest);
+        let every = Duration::from_secs(config.events.snapshot_s);
+        let start = |at| Snapshots::start(Arc::clone(&ingest), recovery::bundle_id(&bundle), at, every);
+        let snapshots = recovered.snapshot.map(start).transpose()?;
         metrics.node.lanes.set(count as i64);
         metrics.node.loaded(&bundle.version, bundle.index.engine().name(), bundle.catalogue.len());
         let (knobs, searchers) = (ArcSwap::from_pointee(config.knobs), bounded(count));
-        Ok(Self { knobs, config, wiring, lanes, ingest, metrics, traces, searchers })
+        Ok(Self { knobs, config, wiring, lanes, ingest, _snapshots: snapshots, metrics, traces, searchers })
     }
 
     /// The configuration in force.
@@ -195,7 +206,7 @@ impl Engine {
         self.counted(self.lanes.run(&deadline, search).await)
     }
 
-    /// Takes a batch of events in at server time `now_ms`.
+    /// Takes a batch of events in at server time `now_ms`; waits for the event log.
     ///
     /// # Errors
     /// The event log's: nothing of the batch counts.
@@ -212,14 +223,15 @@ impl Engine {
         Ok(outcomes)
     }
 
-    /// Forgets a listener: traces, logged events, profile and sessions. Whether anything was held.
-    pub fn erase(&self, user: &UserId) -> bool {
+    /// Forgets a listener: traces, logged events, profile and sessions. Whether anything was held in memory. Waits for
+    /// the event log.
+    ///
+    /// # Errors
+    /// The event log's: something may still be held, and it may be tried again.
+    pub fn erase(&self, user: &UserId) -> Result<bool, EventLogError> {
         let traced = self.traces.forget(user);
-        if let Err(error) = self.ingest.forget(user) {
-            tracing::error!(%error, "the log still holds events of an erased listener");
-        }
         let known = self.state().profile(user).last_ms != 0;
-        self.state().erase(user) > 0 || known || traced
+        Ok(self.ingest.forget(user)? > 0 || known || traced)
     }
 
     /// All metrics in Prometheus' text format, gauges brought up to date.

@@ -1,6 +1,8 @@
 //! Wiring: the only place that names concrete adapters and the order of stages.
 
 mod engine;
+mod recovery;
+mod snapshots;
 mod wiring;
 
 pub use engine::{AppError, Engine};

@@ -7,6 +7,7 @@ use anyhow::bail;
 
 use super::common::ServeArgs;
 use crate::app::Engine;
+use crate::config::EventStore;
 use crate::startup;
 use crate::tables::{TableError, read_events};
 
@@ -25,7 +26,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let config = args.serve.load()?;
+    let mut config = args.serve.load()?;
+    // A demo leaves nothing behind, and its listeners have the same past each time.
+    config.events.store = EventStore::Memory;
     let bundle = match config.bundle.clone() {
         Some(bundle) => bundle,
         None => find("models/demo")?,

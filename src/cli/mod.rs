@@ -6,6 +6,7 @@ mod check_config;
 mod common;
 mod demo;
 mod eval;
+mod events;
 mod import;
 mod index;
 mod progress;
@@ -32,6 +33,8 @@ enum Command {
     World(world::Args),
     Import(import::Args),
     #[command(subcommand)]
+    Events(events::Command),
+    #[command(subcommand)]
     Backfill(backfill::Command),
     #[command(subcommand)]
     Bundle(bundle::Command),
@@ -56,6 +59,7 @@ pub fn run() -> ExitCode {
         Command::CheckConfig(args) => check_config::run(&args),
         Command::World(args) => world::run(args),
         Command::Import(args) => import::run(args),
+        Command::Events(command) => events::run(&command),
         Command::Backfill(command) => backfill::run(command),
         Command::Bundle(command) => bundle::run(command),
         Command::Index(command) => index::run(command),

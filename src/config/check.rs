@@ -10,7 +10,7 @@ use super::faults::{Fault, Problem};
 use super::layers::Setting;
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 38] = [
+const RANGES: [(&str, f64, f64); 41] = [
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -43,6 +43,9 @@ const RANGES: [(&str, f64, f64); 38] = [
     ("events.max_batch", 1.0, 10_000.0),
     ("events.max_future_s", 0.0, 86_400.0),
     ("events.max_age_days", 1.0, 3_650.0),
+    ("events.retain_days", 1.0, 3_650.0),
+    ("events.retain_mib", 16.0, 16_777_216.0),
+    ("events.snapshot_s", 1.0, 86_400.0),
     ("knobs.blend.complete", 0.0, 10.0),
     ("knobs.blend.skip", 0.0, 10.0),
     ("knobs.blend.like", 0.0, 10.0),

@@ -11,6 +11,6 @@ mod sections;
 pub use faults::{ConfigFaults, Fault, Origin, Problem};
 pub use load::{environment, load};
 pub use sections::{
-    Config, Device, Engine, EventsConfig, FilterConfig, IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat,
-    OnMissingDevice, RetrievalConfig, ServerConfig, SignalConfig, StateConfig,
+    Config, Device, Durability, Engine, EventStore, EventsConfig, FilterConfig, IndexConfig, InferenceConfig,
+    LaneConfig, LogConfig, LogFormat, OnMissingDevice, RetrievalConfig, ServerConfig, SignalConfig, StateConfig,
 };

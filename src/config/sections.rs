@@ -28,7 +28,7 @@ pub struct Config {
     pub signals: SignalConfig,
     /// Live state.
     pub state: StateConfig,
-    /// Bounds of `POST /v1/events`.
+    /// Bounds of `POST /v1/events`, and the log behind it.
     pub events: EventsConfig,
     /// Blend and re-ranking at start; changeable while it runs.
     pub knobs: Knobs,
@@ -279,6 +279,26 @@ impl Default for StateConfig {
     }
 }
 
+/// Where accepted events go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventStore {
+    /// The event log in `events.data_dir`: a restart loses nothing.
+    Disk,
+    /// The newest ones in memory: a restart loses all.
+    Memory,
+}
+
+/// When an event counts as stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// The disk has it: it survives a power cut.
+    Fsync,
+    /// The operating system has it: it survives this process, and a power cut costs the last seconds.
+    Os,
+}
+
 /// `[events]`.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -289,11 +309,34 @@ pub struct EventsConfig {
     pub max_future_s: u64,
     /// How old an event may be, days. Default 30, range 1..3,650.
     pub max_age_days: u64,
+    /// Where accepted events go. Default `disk`.
+    pub store: EventStore,
+    /// Directory of the event log, made if absent; one server writes it. Default `segue-data`.
+    pub data_dir: PathBuf,
+    /// When an event counts as stored. Default `fsync`.
+    pub durability: Durability,
+    /// How long the log keeps events, days. Default 30, range 1..3,650.
+    pub retain_days: u64,
+    /// How large the log may grow, MiB; the oldest go first. Default 16,384, range 16..16,777,216.
+    pub retain_mib: u64,
+    /// How often the live state is written beside the log, so that a start reads little of it, s. Default 300, range
+    /// 1..86,400. The log keeps what came since, whatever its bounds.
+    pub snapshot_s: u64,
 }
 
 impl Default for EventsConfig {
     fn default() -> Self {
-        Self { max_batch: 500, max_future_s: 300, max_age_days: 30 }
+        Self {
+            max_batch: 500,
+            max_future_s: 300,
+            max_age_days: 30,
+            store: EventStore::Disk,
+            data_dir: "segue-data".into(),
+            durability: Durability::Fsync,
+            retain_days: 30,
+            retain_mib: 16_384,
+            snapshot_s: 300,
+        }
     }
 }
 

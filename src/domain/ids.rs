@@ -1,4 +1,5 @@
-//! Identifiers. A `…Id` is the opaque string a client knows; a `…Ix` is a row of the loaded bundle and never leaves the process.
+//! Identifiers. A `…Id` is the opaque string a client knows; a `…Ix` is a row of the loaded bundle and
+//! leaves the process only in snapshots, which are read with the same bundle or not at all.
 
 use std::fmt;
 use std::sync::Arc;
@@ -93,7 +94,7 @@ string_id! {
 macro_rules! row_index {
     ($(#[$doc:meta] $name:ident($inner:ty))*) => {$(
         #[$doc]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         pub struct $name(pub $inner);
 
         impl $name {

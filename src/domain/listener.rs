@@ -7,7 +7,7 @@ use super::{ArtistIx, GenreIx, TrackIx, UserId};
 pub const SESSION_WINDOW: usize = 50;
 
 /// One play.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Play {
     /// The track.
     pub track: TrackIx,
@@ -22,7 +22,7 @@ pub struct Play {
 }
 
 /// How long the current play has sounded: pauses do not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Heard {
     /// What sounded up to the last pause, ms.
     pub before_pause_ms: i64,
@@ -31,7 +31,7 @@ pub struct Heard {
 }
 
 /// The live state of one session. At most a few KB: every list is bounded.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct SessionState {
     /// Who listens; `None` until the first event.
     pub user_id: Option<UserId>,
@@ -77,7 +77,7 @@ pub struct SessionState {
 }
 
 /// A bounded list of `(key, weight)` kept sorted by key; weights decay exponentially in time.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Affinity<K> {
     /// Sorted by key.
     pub entries: Vec<(K, f32)>,
@@ -100,7 +100,7 @@ impl<K: Ord + Copy> Affinity<K> {
 }
 
 /// What a listener did with one track over time.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TrackHistory {
     /// The track.
     pub track: TrackIx,
@@ -115,7 +115,7 @@ pub struct TrackHistory {
 }
 
 /// The long-term profile of a listener. Bounded to some tens of KB.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct UserProfile {
     /// Ended plays in all.
     pub plays: u64,

@@ -1,13 +1,15 @@
 //! From a client's batch to the live state: each event gets one outcome, and what is accepted counts from the next
 //! request on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::in_flight::InFlight;
+use super::order::Order;
 use super::validate::{Clock, validate};
-use super::{EventLog, EventLogError, RawEvent};
+use super::{EventLog, EventLogError, RawEvent, snapshot};
 use crate::config::EventsConfig;
 use crate::domain::{Catalogue, Event, ItemVectors, UserId};
-use crate::features::StateStore;
+use crate::features::{Dump, StateStore};
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +29,13 @@ pub struct Ingest {
     catalogue: Arc<Catalogue>,
     vectors: Arc<ItemVectors>,
     config: EventsConfig,
+    in_flight: InFlight,
+    order: Order,
+    snapshots: Mutex<()>,
 }
 
 impl Ingest {
-    /// Wires the parts.
+    /// Wires the parts. The state holds all that is in the log.
     pub fn new(
         state: Arc<StateStore>,
         log: Arc<dyn EventLog>,
@@ -38,15 +43,20 @@ impl Ingest {
         vectors: Arc<ItemVectors>,
         config: EventsConfig,
     ) -> Self {
-        Self { state, log, catalogue, vectors, config }
+        let order = Order::new(log.next_offset());
+        let (in_flight, snapshots) = (InFlight::default(), Mutex::default());
+        Self { state, log, catalogue, vectors, config, in_flight, order, snapshots }
     }
 
     /// Takes a batch at server time `now_ms`: validates, drops duplicates, appends to the log and applies in order of
-    /// event time (ties: as sent), for clients batch what they did as it suits them. One outcome an event, as sent.
+    /// event time (ties: as sent), for clients batch what they did as it suits them. One outcome an event, as sent. Waits
+    /// for the log, for the same events that are on their way in, and for the batches before it in the log.
     ///
     /// # Errors
     /// The log's: then nothing of the batch counts, and it may be sent again.
     pub fn ingest(&self, batch: Vec<RawEvent>, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
+        let keys = batch.iter().map(|raw| (raw.user_id.clone(), raw.event_id.clone())).collect();
+        let _claim = self.in_flight.claim(keys);
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut admitted = Vec::with_capacity(batch.len());
         for raw in batch {
@@ -60,10 +70,13 @@ impl Ingest {
         }
         admitted.sort_by_key(|(_, event)| event.ts_ms);
         let (places, accepted): (Vec<usize>, Vec<Event>) = admitted.into_iter().unzip();
-        if let Err(error) = self.log.append(&accepted) {
-            accepted.iter().for_each(|event| self.state.forget(&event.user_id, &event.event_id));
-            return Err(error);
+        if accepted.is_empty() {
+            return Ok(outcomes);
         }
+        let offsets = self.log.append(&accepted).inspect_err(|_| {
+            accepted.iter().for_each(|event| self.state.forget(&event.user_id, &event.event_id));
+        })?;
+        let _turn = self.order.turn(offsets);
         for (event, place) in accepted.iter().zip(places) {
             if let Err(fault) = self.state.apply(event, &self.catalogue, &self.vectors) {
                 // Only a batch that contradicts itself comes here: two listeners in one session.
@@ -74,12 +87,37 @@ impl Ingest {
         Ok(outcomes)
     }
 
-    /// Forgets what the log holds of a listener.
+    /// Forgets a listener: logged events, profile and sessions. Returns the number of sessions that were held.
     ///
     /// # Errors
-    /// The log's: it may still hold something.
-    pub fn forget(&self, user: &UserId) -> Result<(), EventLogError> {
-        self.log.forget(user)
+    /// The log's: it may still hold something, and the state is as it was. It may be tried again.
+    pub fn forget(&self, user: &UserId) -> Result<usize, EventLogError> {
+        let offsets = self.log.forget(user)?;
+        let _turn = self.order.turn(offsets);
+        Ok(self.state.erase(user))
+    }
+
+    /// Writes what the state holds into a snapshot beside the log, unless the one up to `known` says it already; returns
+    /// its offset. Events go on meanwhile: they wait only while what changed during the listing is looked at again.
+    ///
+    /// # Errors
+    /// The disk's: the snapshot before it stands.
+    pub fn snapshot(&self, bundle: &str, known: u64) -> Result<u64, EventLogError> {
+        let _one = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.order.still(|applied| applied) == known {
+            return Ok(known);
+        }
+        let (offset, dump) = self.dump();
+        snapshot::write(&self.config.data_dir, offset, bundle, &dump)?;
+        self.log.cover(offset);
+        Ok(offset)
+    }
+
+    /// The state as it was at one moment, and the offset up to which the log is in it.
+    pub(super) fn dump(&self) -> (u64, Dump) {
+        let listed = self.state.begin_dump();
+        let (offset, changed) = self.order.still(|applied| (applied, self.state.changed()));
+        (offset, listed.with(changed))
     }
 
     /// Whether an event may go into the log; its id is remembered only if so.
@@ -97,17 +135,22 @@ mod tests {
     use crate::domain::{SessionId, UserId, bare_track};
     use crate::events::MemoryLog;
     use serde_json::json;
+    use std::ops::Range;
 
     const NOW_MS: i64 = 1_767_225_600_000;
 
     struct Broken;
 
     impl EventLog for Broken {
-        fn append(&self, _: &[Event]) -> Result<(), EventLogError> {
+        fn next_offset(&self) -> u64 {
+            0
+        }
+
+        fn append(&self, _: &[Event]) -> Result<Range<u64>, EventLogError> {
             Err(EventLogError("disk full".into()))
         }
 
-        fn forget(&self, _: &UserId) -> Result<(), EventLogError> {
+        fn forget(&self, _: &UserId) -> Result<Range<u64>, EventLogError> {
             Err(EventLogError("disk full".into()))
         }
     }

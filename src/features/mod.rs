@@ -23,6 +23,7 @@ mod signals;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
+mod touched;
 mod turns;
 mod user_columns;
 
@@ -34,5 +35,5 @@ pub use history::{History, SIGNALS_LEN};
 pub use item_columns::{ITEM_LEN, ItemColumns, day_of};
 pub use reducer::{Applied, ApplyError, EndedPlay, Reducer, local_hour};
 pub use signals::{ASSUMED_DURATION_MS, Verdict, grade, is_terminal};
-pub use state::StateStore;
+pub use state::{Changed, Dump, StateStore};
 pub use user_columns::{USER_LEN, user_columns};

@@ -9,6 +9,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::owners::Owners;
+use super::touched::{Ids, Touched};
 use super::turns::Turns;
 use super::{Applied, ApplyError, Reducer, bytes, lifetime};
 use crate::config::{SignalConfig, StateConfig};
@@ -25,6 +26,33 @@ struct Held {
     state: Arc<SessionState>,
 }
 
+/// What a store holds.
+#[derive(Debug, Clone, Default)]
+pub struct Dump {
+    /// Sessions with their ids and listeners.
+    pub sessions: Vec<(SessionId, UserId, Arc<SessionState>)>,
+    /// Profiles with their listeners.
+    pub profiles: Vec<(UserId, Arc<UserProfile>)>,
+}
+
+/// What changed while a dump was listed.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    ids: Ids,
+    now: Dump,
+}
+
+impl Dump {
+    /// Puts what changed in the place of what was listed.
+    pub fn with(mut self, changed: Changed) -> Self {
+        self.sessions.retain(|(id, ..)| !changed.ids.sessions.contains(id));
+        self.profiles.retain(|(id, _)| !changed.ids.users.contains(id));
+        self.sessions.extend(changed.now.sessions);
+        self.profiles.extend(changed.now.profiles);
+        self
+    }
+}
+
 /// Sessions and profiles of the listeners this node serves.
 ///
 /// Reads (`session`, `profile`) take no lock and return a snapshot that never changes. Writes take two locks, by listener
@@ -37,6 +65,7 @@ pub struct StateStore {
     owners: Arc<Owners>,
     seen: Cache<u128, ()>,
     seen_hashers: [RandomState; 2],
+    touched: Touched,
     listeners_turns: Turns,
     sessions_turns: Turns,
     signals: SignalConfig,
@@ -73,6 +102,7 @@ impl StateStore {
             owners,
             seen: Cache::builder().max_capacity(state.duplicate_window).eviction_policy(EvictionPolicy::lru()).build(),
             seen_hashers: [RandomState::new(), RandomState::new()],
+            touched: Touched::default(),
             listeners_turns: Turns::new(),
             sessions_turns: Turns::new(),
             signals: signals.clone(),
@@ -129,6 +159,7 @@ impl StateStore {
         let mut session = held.map_or_else(SessionState::default, |held| self.begun(&held.state, event.ts_ms));
         let mut profile = UserProfile::clone(&self.profile(&event.user_id));
         let applied = rules.apply(&mut session, &mut profile, event)?;
+        self.touched.note(&event.user_id, Some(&event.session_id));
         self.profiles.insert(event.user_id.clone(), Arc::new(profile));
         self.publish(&event.session_id, &event.user_id, session);
         Ok(applied)
@@ -142,6 +173,7 @@ impl StateStore {
         if held.as_ref().is_none_or(|held| held.owner == *user) {
             let mut session = held.map_or_else(SessionState::default, |held| SessionState::clone(&held.state));
             lifetime::record_served(&mut session, tracks, now_ms, self.idle_ms);
+            self.touched.note(user, Some(id));
             self.publish(id, user, session);
         }
     }
@@ -150,10 +182,12 @@ impl StateStore {
     /// begin anew.
     pub fn erase(&self, user: &UserId) -> usize {
         let _turn = self.listeners_turns.of(user);
+        self.touched.note(user, None);
         self.profiles.invalidate(user);
         let mut removed = 0;
         for id in self.owners.of(user) {
             let _turn = self.sessions_turns.of(&id);
+            self.touched.note(user, Some(&id));
             if self.sessions.get(&id).is_none_or(|held| held.owner == *user) {
                 removed += usize::from(self.sessions.contains_key(&id));
                 self.sessions.invalidate(&id);
@@ -173,6 +207,40 @@ impl StateStore {
     /// Takes an id out of the duplicate window: the event was not recorded after all and may be sent again.
     pub fn forget(&self, user: &UserId, id: &EventId) {
         self.seen.invalidate(&self.fingerprint(user, id));
+    }
+
+    /// Begins a dump and lists what is held, in no order, as shared snapshots, while events may go on. `O(sessions +
+    /// profiles)`, without copying one. One caller at a time.
+    pub fn begin_dump(&self) -> Dump {
+        self.touched.start();
+        Dump {
+            sessions: self.sessions.iter().map(|(id, held)| (SessionId::clone(&id), held.owner, held.state)).collect(),
+            profiles: self.profiles.iter().map(|(id, profile)| (UserId::clone(&id), profile)).collect(),
+        }
+    }
+
+    /// Ends a dump: what has changed since it began, as it is now. Called while no event is applied, both together are the
+    /// state of this moment. `O(changed)`.
+    pub fn changed(&self) -> Changed {
+        let ids = self.touched.take();
+        let session = |id: &SessionId| self.sessions.get(id).map(|held| (id.clone(), held.owner, held.state));
+        let profile = |id: &UserId| self.profiles.get(id).map(|profile| (id.clone(), profile));
+        let now = Dump {
+            sessions: ids.sessions.iter().filter_map(session).collect(),
+            profiles: ids.users.iter().filter_map(profile).collect(),
+        };
+        Changed { ids, now }
+    }
+
+    /// Puts a session back as it was dumped. For a store that no event has reached yet.
+    pub fn restore_session(&self, id: &SessionId, owner: &UserId, session: SessionState) {
+        let _turns = self.turns(owner, id);
+        self.publish(id, owner, session);
+    }
+
+    /// Puts a profile back as it was dumped. For a store that no event has reached yet.
+    pub fn restore_profile(&self, id: UserId, profile: UserProfile) {
+        self.profiles.insert(id, Arc::new(profile));
     }
 
     /// Sessions held. Does the cache's housekeeping: for gauges, not for requests.

@@ -25,7 +25,7 @@ pub struct Traced {
     pub answer: Answer,
 }
 
-/// Why a whole batch of events was not taken.
+/// Why a whole batch of events, or an erasure, was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IngestError {
     /// More events wait than can be stored in time.
@@ -91,8 +91,11 @@ pub trait Service: Send + Sync + 'static {
     /// Whether the track is taken down.
     fn taken_down(&self, track: TrackIx) -> bool;
 
-    /// Forgets a listener: profile, sessions, traces. `false` when nothing was held.
-    fn erase_user(&self, user: &UserId) -> bool;
+    /// Forgets a listener: logged events, profile, sessions, traces. `false` when nothing was held.
+    ///
+    /// # Errors
+    /// [`IngestError`]: something may still be held, and it may be tried again.
+    fn erase_user(&self, user: &UserId) -> Reply<'_, Result<bool, IngestError>>;
 
     /// Whether it can answer now.
     fn ready(&self) -> bool;

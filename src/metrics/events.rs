@@ -1,14 +1,28 @@
 //! Metrics of events and of changes to the catalogue.
 
-use prometheus::{IntCounter, IntCounterVec};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use super::define::metrics;
 
 metrics! {
-    /// Per event of `POST /v1/events`, and per takedown.
+    /// Per event of `POST /v1/events`, of the log behind it, and per takedown.
     EventMetrics {
         /// Events by what became of them: accepted, duplicate, rejected.
         received: IntCounterVec = counters("segue_events_received_total", &["status"]),
+        /// Entries that the event log made durable.
+        log_entries: IntCounter = counter("segue_events_log_entries_total"),
+        /// Commits of the event log; entries by commits is what one sync of the disk carried.
+        log_commits: IntCounter = counter("segue_events_log_commits_total"),
+        /// Commits that failed, as on a full disk; their callers were told to come again.
+        log_failures: IntCounter = counter("segue_events_log_failures_total"),
+        /// Entries that were in the event log and are no more, because a file was damaged.
+        log_lost: IntCounter = counter("segue_events_log_lost_total"),
+        /// Times that a file of the event log was found damaged.
+        log_damaged: IntCounter = counter("segue_events_log_damaged_total"),
+        /// Bytes of the event log when its old segments were last looked at.
+        log_bytes: IntGauge = gauge("segue_events_log_bytes"),
+        /// Events that the start put back into the live state.
+        replayed: IntGauge = gauge("segue_events_replayed"),
         /// Tracks taken down while running.
         takedowns: IntCounter = counter("segue_catalogue_takedowns_total"),
     }

@@ -9,7 +9,7 @@ use actix_web::test::{self, TestRequest};
 use segue::app::Engine;
 use segue::backfill::{TowersPlan, towers};
 use segue::bundle::{BuildConfig, Bundle, build};
-use segue::config::Config;
+use segue::config::{Config, EventStore};
 use segue::domain::{Request, SessionId, Track, UserId};
 use segue::http::{Audience, RUNG, Service, app};
 use segue::inference::Runtime;
@@ -121,6 +121,7 @@ impl TestApp {
         let mut config = Config::default();
         config.lanes.count = 2;
         config.server.budget_ms = 60_000;
+        config.events.store = EventStore::Memory;
         change(&mut config);
         let engine = Arc::new(Engine::start(config, bundle).unwrap());
         Self { service: startup::service(Arc::clone(&engine)), engine, _world: world }

@@ -40,6 +40,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "config",
             "tables",
             "features",
+            "events",
             "index",
             "index_bench",
             "bundle",
@@ -56,7 +57,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
 ];
 
 /// Heavy crates, each with the only places that may name it.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("actix_web", &["http/", "startup.rs"]),
     ("actix_http", &["http/", "startup.rs"]),
     ("actix_rt", &["http/", "startup.rs"]),
@@ -67,6 +68,7 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("indicatif", &["cli/"]),
     ("ort", &["inference/"]),
     ("parquet", &["tables/"]),
+    ("rusqlite", &["events/embedded/"]),
     ("serde_arrow", &["tables/"]),
 ];
 

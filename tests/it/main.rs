@@ -4,6 +4,7 @@
 mod app_answers;
 mod app_catalogue;
 mod app_concurrency;
+mod app_durable;
 mod app_events;
 mod app_fuzz;
 mod app_ladder;

@@ -1,0 +1,58 @@
+//! The event log at start: what it holds goes back into the live state before the first request.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::AppError;
+use crate::bundle::Bundle;
+use crate::config::{Config, EventStore};
+use crate::events::{EventLog, Ground, MemoryLog, recover as recover_state};
+use crate::features::StateStore;
+use crate::metrics::Metrics;
+
+/// Events that the in-memory log keeps.
+const MEMORY_EVENTS: usize = 10_000;
+
+/// A log that the state is up to.
+pub(super) struct Recovered {
+    /// The log.
+    pub(super) log: Arc<dyn EventLog>,
+    /// Offset of the snapshot that was read, 0 without one; `None` where snapshots make no sense.
+    pub(super) snapshot: Option<u64>,
+}
+
+/// Opens the configured log and brings the state up to it.
+///
+/// # Errors
+/// The log's directory or files.
+pub(super) fn recover(
+    config: &Config,
+    bundle: &Bundle,
+    state: &StateStore,
+    metrics: &Metrics,
+) -> Result<Recovered, AppError> {
+    if config.events.store == EventStore::Memory {
+        return Ok(Recovered { log: Arc::new(MemoryLog::new(MEMORY_EVENTS)), snapshot: None });
+    }
+    let start = Instant::now();
+    let ground = Ground { catalogue: &bundle.catalogue, vectors: &bundle.vectors, bundle: &bundle_id(bundle) };
+    let (log, done) = recover_state(config, ground, state, &metrics.events)?;
+    tracing::info!(
+        dir = %config.events.data_dir.display(),
+        snapshot = done.from,
+        next = log.next_offset(),
+        applied = done.applied,
+        refused = done.refused,
+        repeated = done.repeated,
+        took_ms = start.elapsed().as_millis() as u64,
+        "the live state is up to the event log"
+    );
+    Ok(Recovered { log: Arc::new(log), snapshot: Some(done.from) })
+}
+
+/// Names what a state depends on of a bundle: its rows of tracks and its vectors, not its models.
+pub(super) fn bundle_id(bundle: &Bundle) -> String {
+    let files =
+        bundle.manifest.files.iter().filter(|file| ["tracks.parquet", "item_vectors.bin"].contains(&&*file.name));
+    files.map(|file| format!("{}={};", file.name, file.sha256)).collect()
+}

@@ -1,0 +1,246 @@
+use std::fs;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::{Config, Durability, EventsConfig, SignalConfig, StateConfig};
+use crate::domain::{Event, EventType, RecommendationId, TrackIx};
+use crate::events::{EventOutcome, Ground, Ingest, MemoryLog, RawEvent, recover};
+use crate::features::testing::{catalogue, event, random_events, vectors};
+use crate::metrics::Metrics;
+
+const NOW_MS: i64 = 1_700_000_000_000;
+
+fn fresh() -> Arc<StateStore> {
+    Arc::new(StateStore::new(&StateConfig::default(), &SignalConfig::default()))
+}
+
+/// Everything in a state, as bytes, in one order.
+fn bits(state: &StateStore) -> Vec<Vec<u8>> {
+    bits_of(&state.begin_dump().with(state.changed()))
+}
+
+fn bits_of(dump: &Dump) -> Vec<Vec<u8>> {
+    let sessions = dump.sessions.iter().map(|(id, owner, s)| postcard::to_stdvec(&Written::Session(id, owner, s)));
+    let profiles = dump.profiles.iter().map(|(id, p)| postcard::to_stdvec(&Written::Profile(id, p)));
+    let mut all: Vec<_> = sessions.chain(profiles).map(Result::unwrap).collect();
+    all.sort();
+    all
+}
+
+fn raw(event: &Event) -> RawEvent {
+    RawEvent {
+        event_id: event.event_id.clone(),
+        user_id: event.user_id.clone(),
+        session_id: event.session_id.clone(),
+        track_id: event.track_id.clone(),
+        kind: event.kind,
+        recommendation_id: event.recommendation_id.clone(),
+        position_ms: event.position_ms,
+        duration_ms: event.duration_ms,
+        played_ms: event.played_ms,
+        reason_start: event.reason_start,
+        reason_end: event.reason_end,
+        client_ts: jiff::Timestamp::from_millisecond(event.ts_ms).unwrap().to_string(),
+        context: Some(crate::events::RawContext { local_hour: event.local_hour, ..Default::default() }),
+    }
+}
+
+fn config(dir: &Path) -> Config {
+    let events = EventsConfig {
+        data_dir: dir.to_owned(),
+        durability: Durability::Os,
+        max_age_days: 3_650,
+        ..EventsConfig::default()
+    };
+    Config { events, ..Config::default() }
+}
+
+/// A server's events over a log on disk, as a start finds them.
+fn start(dir: &Path) -> (Ingest, Arc<StateStore>, crate::events::Replayed) {
+    let (catalogue, state, config) = (catalogue(), fresh(), config(dir));
+    let vectors = vectors(catalogue.len());
+    let ground = Ground { catalogue: &catalogue, vectors: &vectors, bundle: "b" };
+    let (log, done) = recover(&config, ground, &state, &Metrics::new().unwrap().events).unwrap();
+    let shared = (Arc::new(catalogue), Arc::new(vectors));
+    (Ingest::new(Arc::clone(&state), Arc::new(log), shared.0, shared.1, config.events), state, done)
+}
+
+/// What a killed server leaves.
+fn killed(dir: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()) {
+        if !file.to_string_lossy().ends_with("-shm") {
+            fs::copy(&file, copy.path().join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    copy
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Batch(Vec<Event>),
+    Again,
+    Erase(u8),
+    Snapshot,
+    Kill,
+}
+
+/// Random histories of three listeners in sessions that they share, in batches, with what may happen in between.
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let one = (random_events(9), 0u8..20, 0u8..3, 0u8..2).prop_map(|(mut events, what, user, session)| {
+        for event in &mut events {
+            event.user_id = UserId::new(format!("u{user}")).unwrap();
+            event.session_id = SessionId::new(format!("s{}", session * user)).unwrap();
+        }
+        match what {
+            0 | 1 => Step::Erase(user),
+            2 | 3 => Step::Again,
+            4..8 => Step::Snapshot,
+            8..11 => Step::Kill,
+            _ => Step::Batch(events),
+        }
+    });
+    prop::collection::vec(one, 1..24).prop_map(|mut steps| {
+        let mut number = 0;
+        for step in &mut steps {
+            let Step::Batch(events) = step else { continue };
+            for event in events {
+                event.event_id = crate::domain::EventId::new(format!("e{number}")).unwrap();
+                event.recommendation_id = Some(RecommendationId::new(format!("r{number}")).unwrap());
+                number += 1;
+            }
+        }
+        steps
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// A server that is killed at any moments, with snapshots at others, ends as one that never stops: the same answers to
+    /// the same batches, and the same state bit for bit.
+    #[test]
+    fn snapshot_and_replay_equal_a_straight_run(steps in steps()) {
+        let (catalogue, straight_state) = (Arc::new(catalogue()), fresh());
+        let (log, vectors) = (Arc::new(MemoryLog::new(9)), Arc::new(vectors(12)));
+        let straight =
+            Ingest::new(Arc::clone(&straight_state), log, catalogue, vectors, config(Path::new("")).events);
+        let mut dir = tempfile::tempdir().unwrap();
+        let (mut server, mut state, _) = start(dir.path());
+        let mut last = Vec::new();
+        for step in steps {
+            match step {
+                Step::Snapshot => _ = server.snapshot("b", 0).unwrap(),
+                Step::Kill => {
+                    let copy = killed(dir.path());
+                    drop(server);
+                    dir = copy;
+                    (server, state, _) = start(dir.path());
+                }
+                Step::Erase(user) => {
+                    let user = UserId::new(format!("u{user}")).unwrap();
+                    prop_assert_eq!(server.forget(&user).unwrap(), straight.forget(&user).unwrap());
+                    // Erased events leave no id in the log: the window of a later start does not know them.
+                    last.retain(|raw: &RawEvent| raw.user_id != user);
+                }
+                Step::Batch(events) => last = events.iter().map(raw).collect(),
+                Step::Again => {}
+            }
+            let sent: Vec<RawEvent> = last.clone();
+            prop_assert_eq!(server.ingest(sent.clone(), NOW_MS).unwrap(), straight.ingest(sent, NOW_MS).unwrap());
+            prop_assert_eq!(bits(&state), bits(&straight_state));
+        }
+    }
+
+    /// A snapshot that is not as it was written is not used at all, and costs nothing but time.
+    #[test]
+    fn a_damaged_snapshot_is_left_alone(
+        place in any::<prop::sample::Index>(), flip in 1u8.., cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let (server, state, _) = start(dir.path());
+        let batch = (0..9).map(|at| event(&format!("e{at}"), "u", "s", EventType::Skip, Some("t1"), NOW_MS + at));
+        server.ingest(batch.map(|event| raw(&event)).collect(), NOW_MS).unwrap();
+        server.snapshot("b", 0).unwrap();
+        let file = dir.path().join(NAME);
+        let mut bytes = fs::read(&file).unwrap();
+        *place.get_mut(&mut bytes) ^= flip;
+        let length = cut.map_or(bytes.len(), |cut| cut.index(bytes.len()));
+        drop(server);
+        fs::write(&file, &bytes[..length]).unwrap();
+        let (_, again, done) = start(dir.path());
+        prop_assert_eq!((done.from, done.applied), (0, 9));
+        prop_assert_eq!(bits(&again), bits(&state));
+    }
+}
+
+#[test]
+fn a_start_reads_little_after_a_snapshot_and_keeps_the_duplicate_window() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, state, _) = start(dir.path());
+    let batch = |ids: std::ops::Range<i64>| -> Vec<RawEvent> {
+        ids.map(|at| raw(&event(&format!("e{at}"), "u", "s", EventType::Skip, Some("t1"), NOW_MS + at))).collect()
+    };
+    server.ingest(batch(0..40), NOW_MS).unwrap();
+    state.record_served(&SessionId::new("s").unwrap(), &UserId::new("u").unwrap(), &[TrackIx(3)], NOW_MS);
+    assert_eq!((server.snapshot("b", 0), server.snapshot("b", 40)), (Ok(40), Ok(40)));
+    server.ingest(batch(40..42), NOW_MS).unwrap();
+    let copy = killed(dir.path());
+    let (again, restored, done) = start(copy.path());
+    assert_eq!((done.from, done.applied, done.repeated, done.refused), (40, 2, 0, 0));
+    assert_eq!(bits(&restored), bits(&state), "with what was served");
+    let outcomes = again.ingest(batch(39..43), NOW_MS).unwrap();
+    let [duplicate, accepted] = [EventOutcome::Duplicate, EventOutcome::Accepted];
+    assert_eq!(outcomes, [duplicate.clone(), duplicate.clone(), duplicate, accepted]);
+}
+
+#[test]
+fn a_snapshot_of_another_bundle_is_not_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _, _) = start(dir.path());
+    server.ingest(vec![raw(&event("e", "u", "s", EventType::Skip, Some("t1"), NOW_MS))], NOW_MS).unwrap();
+    server.snapshot("other", 0).unwrap();
+    drop(server);
+    let (_, _, done) = start(dir.path());
+    assert_eq!((done.from, done.applied), (0, 1));
+}
+
+#[test]
+fn a_dump_beside_events_is_the_state_of_one_moment() {
+    let (catalogue, vectors) = (Arc::new(catalogue()), Arc::new(vectors(12)));
+    let server = |state: &Arc<StateStore>| {
+        let log = Arc::new(MemoryLog::new(9));
+        let config = config(Path::new("")).events;
+        Ingest::new(Arc::clone(state), log, Arc::clone(&catalogue), Arc::clone(&vectors), config)
+    };
+    let all: Vec<RawEvent> = (0..3_000)
+        .map(|at: i64| {
+            let (user, session, track) =
+                (format!("u{}", at % 7), format!("s{}-{}", at % 7, at / 900), format!("t{}", at % 12));
+            let kind = [EventType::PlayStart, EventType::Skip, EventType::Like][at as usize % 3];
+            raw(&event(&format!("e{at}"), &user, &session, kind, Some(&track), NOW_MS + at))
+        })
+        .collect();
+    let busy = server(&fresh());
+    let dumps = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| all.chunks(3).for_each(|batch| _ = busy.ingest(batch.to_vec(), NOW_MS).unwrap()));
+        let mut dumps = Vec::new();
+        while !writer.is_finished() {
+            dumps.push(busy.dump());
+        }
+        dumps.push(busy.dump());
+        dumps
+    });
+    assert_eq!(dumps.last().unwrap().0, 3_000);
+    let (state, mut done) = (fresh(), 0);
+    let straight = server(&state);
+    for (offset, dump) in dumps {
+        for batch in all[done..offset as usize].chunks(3) {
+            straight.ingest(batch.to_vec(), NOW_MS).unwrap();
+        }
+        done = offset as usize;
+        assert_eq!(bits_of(&dump), bits(&state), "at {offset}");
+    }
+}
