@@ -8,13 +8,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::app::{AppError, Engine};
+use crate::app::{AppError, ChangeError, Engine, Put};
 use crate::config::{Config, LogFormat};
 use crate::domain::{
-    Answer, Catalogue, Knobs, RecommendationId, Request, Retrieved, SessionId, SessionState, TrackIx, UserId,
+    Answer, Catalogue, Knobs, RecommendationId, Request, Retrieved, SessionId, SessionState, Track, TrackId, TrackIx,
+    UserId,
 };
 use crate::events::{EventLogError, EventOutcome, RawEvent};
-use crate::http::{self, IngestError, Reply, Service, Traced};
+use crate::http::{self, ChangeFault, IngestError, Reply, Service, Traced};
 use crate::inference::Runtime;
 use crate::pipeline::{Deadline, Refused};
 
@@ -95,6 +96,19 @@ async fn waiting<T: Send + 'static>(
     done.map_err(|error| IngestError::Log(error.to_string()))
 }
 
+/// The same for a change of the catalogue.
+async fn changing<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ChangeError> + Send + 'static,
+) -> Result<T, ChangeFault> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| ChangeFault::Failed(error.to_string()))?;
+    done.map_err(|error| match error {
+        ChangeError::Unknown => ChangeFault::Unknown,
+        ChangeError::Refused(_) => ChangeFault::Refused(error.to_string()),
+        ChangeError::Full(_) => ChangeFault::Full(error.to_string()),
+        ChangeError::Bundle(_) | ChangeError::Index(_) | ChangeError::Torn => ChangeFault::Failed(error.to_string()),
+    })
+}
+
 /// The engine as HTTP sees it.
 struct Serving(Arc<Engine>);
 
@@ -158,13 +172,19 @@ impl Service for Serving {
         }))
     }
 
-    fn take_down(&self, track: TrackIx) {
-        self.0.wiring().takedowns().take_down(track);
-        self.0.metrics().events.takedowns.inc();
+    fn put_track(&self, track: Track) -> Reply<'_, Result<bool, ChangeFault>> {
+        let engine = Arc::clone(&self.0);
+        Box::pin(changing(move || engine.put_track(track).map(|put| matches!(put, Put::Added(_)))))
     }
 
-    fn restore(&self, track: TrackIx) {
-        self.0.wiring().takedowns().restore(track);
+    fn take_down(&self, track: &TrackId) -> Reply<'_, Result<(), ChangeFault>> {
+        let (engine, track) = (Arc::clone(&self.0), track.clone());
+        Box::pin(changing(move || engine.take_down(&track)))
+    }
+
+    fn restore(&self, track: &TrackId) -> Reply<'_, Result<(), ChangeFault>> {
+        let (engine, track) = (Arc::clone(&self.0), track.clone());
+        Box::pin(changing(move || engine.restore(&track)))
     }
 
     fn taken_down(&self, track: TrackIx) -> bool {

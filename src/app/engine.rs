@@ -8,10 +8,12 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::snapshots::Snapshots;
-use super::{Wiring, recovery};
+use super::{ChangeError, LiveTracks, Put, Wiring, recovery};
 use crate::bundle::{Bundle, BundleError};
-use crate::config::Config;
-use crate::domain::{Answer, ExplainLevel, Knobs, Request, Retrieved, Rung, TrackIx, UnitVector, UserId};
+use crate::config::{Config, EventStore};
+use crate::domain::{
+    Answer, ExplainLevel, Knobs, Request, Retrieved, Rung, Track, TrackId, TrackIx, UnitVector, UserId,
+};
 use crate::events::{EventLogError, EventOutcome, Ingest, RawEvent};
 use crate::features::StateStore;
 use crate::index::VectorIndex;
@@ -33,6 +35,9 @@ pub enum AppError {
     /// The metrics registry.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The changes of the catalogue.
+    #[error("the changes of the catalogue: {0}")]
+    Changes(ChangeError),
     /// The event log.
     #[error(transparent)]
     Events(#[from] EventLogError),
@@ -44,6 +49,9 @@ pub enum AppError {
     Lanes(std::io::Error),
 }
 
+/// Where changes of the catalogue are kept, beside the event log.
+const CHANGES_FILE: &str = "catalogue.ndjson";
+
 /// An index with its scratch memory, for searches outside the funnel.
 type Searcher = Box<dyn VectorIndex>;
 
@@ -51,6 +59,7 @@ type Searcher = Box<dyn VectorIndex>;
 pub struct Engine {
     config: Config,
     wiring: Wiring,
+    live_tracks: LiveTracks,
     lanes: Lanes,
     ingest: Arc<Ingest>,
     _snapshots: Option<Snapshots>,
@@ -73,6 +82,8 @@ impl Engine {
         let metrics = Arc::new(Metrics::new()?);
         let traces = TraceStore::new(DEFAULT_TRACE_BYTES);
         let wiring = Wiring::new(&config, Arc::clone(&bundle), Arc::clone(&state));
+        let changes = (config.events.store == EventStore::Disk).then(|| config.events.data_dir.join(CHANGES_FILE));
+        let live_tracks = LiveTracks::open(runtime, &wiring, changes.as_deref(), config.catalogue.max_added)?;
         let count = match config.lanes.count {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             given => given,
@@ -81,7 +92,7 @@ impl Engine {
             .map(|_| wiring.serving(&metrics, &traces).map(|builder| builder.build()))
             .collect::<Result<_, _>>()?;
         let lanes = Lanes::start(pipelines, config.lanes.queue_capacity).map_err(AppError::Lanes)?;
-        let recovered = recovery::recover(&config, &bundle, &state, &metrics)?;
+        let recovered = recovery::recover(&config, &bundle, &live_tracks.log_id(), &state, &metrics)?;
         let ingest = Ingest::new(
             state,
             recovered.log,
@@ -91,12 +102,24 @@ impl Engine {
         );
         let ingest = Arc::new(ingest);
         let every = Duration::from_secs(config.events.snapshot_s);
-        let start = |at| Snapshots::start(Arc::clone(&ingest), recovery::bundle_id(&bundle), at, every);
+        let start =
+            |at| Snapshots::start(Arc::clone(&ingest), recovery::ground_id(&bundle, &live_tracks.log_id()), at, every);
         let snapshots = recovered.snapshot.map(start).transpose()?;
         metrics.node.lanes.set(count as i64);
         metrics.node.loaded(&bundle.version, bundle.index.engine().name(), bundle.catalogue.len());
         let (knobs, searchers) = (ArcSwap::from_pointee(config.knobs), bounded(count));
-        Ok(Self { knobs, config, wiring, lanes, ingest, _snapshots: snapshots, metrics, traces, searchers })
+        Ok(Self {
+            knobs,
+            config,
+            wiring,
+            live_tracks,
+            lanes,
+            ingest,
+            _snapshots: snapshots,
+            metrics,
+            traces,
+            searchers,
+        })
     }
 
     /// The configuration in force.
@@ -206,6 +229,33 @@ impl Engine {
         self.counted(self.lanes.run(&deadline, search).await)
     }
 
+    /// Adds a track, or replaces what is known of its id. On return it is stored, and every request that comes can find it.
+    /// Runs the item tower and waits for the disk.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: nothing changed.
+    pub fn put_track(&self, track: Track) -> Result<Put, ChangeError> {
+        self.live_tracks.put(&self.wiring, track)
+    }
+
+    /// Serves a track no more. On return that is stored and holds for every request that comes. Waits for the disk.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: nothing changed.
+    pub fn take_down(&self, track: &TrackId) -> Result<(), ChangeError> {
+        self.live_tracks.take_down(&self.wiring, track)?;
+        self.metrics.events.takedowns.inc();
+        Ok(())
+    }
+
+    /// Undoes [`Engine::take_down`].
+    ///
+    /// # Errors
+    /// [`ChangeError`]: nothing changed.
+    pub fn restore(&self, track: &TrackId) -> Result<(), ChangeError> {
+        self.live_tracks.restore(&self.wiring, track)
+    }
+
     /// Takes a batch of events in at server time `now_ms`; waits for the event log.
     ///
     /// # Errors
@@ -244,6 +294,7 @@ impl Engine {
         node.lanes_busy.set(self.lanes.busy() as i64);
         node.sessions.set(self.state().session_count() as i64);
         node.profiles.set(self.state().profile_count() as i64);
+        node.added.set(self.bundle().catalogue.added().len() as i64);
         self.metrics.render()
     }
 }

@@ -1,9 +1,11 @@
 //! Wiring: the only place that names concrete adapters and the order of stages.
 
 mod engine;
+mod live_tracks;
 mod recovery;
 mod snapshots;
 mod wiring;
 
 pub use engine::{AppError, Engine};
+pub use live_tracks::{ChangeError, LiveTracks, Put};
 pub use wiring::{Repeats, Wiring};

@@ -28,6 +28,7 @@ pub(super) struct Recovered {
 pub(super) fn recover(
     config: &Config,
     bundle: &Bundle,
+    changes: &str,
     state: &StateStore,
     metrics: &Metrics,
 ) -> Result<Recovered, AppError> {
@@ -35,7 +36,7 @@ pub(super) fn recover(
         return Ok(Recovered { log: Arc::new(MemoryLog::new(MEMORY_EVENTS)), snapshot: None });
     }
     let start = Instant::now();
-    let ground = Ground { catalogue: &bundle.catalogue, vectors: &bundle.vectors, bundle: &bundle_id(bundle) };
+    let ground = Ground { catalogue: &bundle.catalogue, vectors: &bundle.vectors, bundle: &ground_id(bundle, changes) };
     let (log, done) = recover_state(config, ground, state, &metrics.events)?;
     tracing::info!(
         dir = %config.events.data_dir.display(),
@@ -50,9 +51,11 @@ pub(super) fn recover(
     Ok(Recovered { log: Arc::new(log), snapshot: Some(done.from) })
 }
 
-/// Names what a state depends on of a bundle: its rows of tracks and its vectors, not its models.
-pub(super) fn bundle_id(bundle: &Bundle) -> String {
+/// Names what the rows in a state depend on: the bundle's tracks and vectors, not its models, and the file of changes, of
+/// whose id it is.
+pub(super) fn ground_id(bundle: &Bundle, changes: &str) -> String {
     let files =
         bundle.manifest.files.iter().filter(|file| ["tracks.parquet", "item_vectors.bin"].contains(&&*file.name));
-    files.map(|file| format!("{}={};", file.name, file.sha256)).collect()
+    let files: String = files.map(|file| format!("{}={};", file.name, file.sha256)).collect();
+    format!("{files}changes={changes}")
 }

@@ -61,7 +61,7 @@ impl Wiring {
             config: config.clone(),
             state,
             assembler: Arc::new(assembler),
-            takedowns: Arc::new(Takedowns::new(catalogue.len())),
+            takedowns: Arc::new(Takedowns::new(catalogue.len() + config.catalogue.max_added)),
             charts: Arc::new(ArtistCharts::new(catalogue, &bundle.popularity)),
             fresh: Fresh::new(Arc::clone(catalogue), Arc::clone(vectors), day, config.retrieval.fresh_days),
             exploration: Exploration::new(Arc::clone(catalogue), Arc::clone(vectors), &bundle.popularity),

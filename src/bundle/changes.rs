@@ -1,8 +1,8 @@
 //! What changed in a catalogue after its bundle was built: tracks put, taken down, restored.
 //!
-//! The file is NDJSON, oldest change first, only ever appended to: `{"put":{..columns of tracks.parquet..}}`,
-//! `{"take_down":"t1"}`, `{"restore":"t1"}`. A change is durable before it counts. The next bundle is built with it
-//! (`segue bundle build --changes FILE`), after which the file may go.
+//! The file is NDJSON, only ever appended to: first `{"log":"<its id>"}`, then the changes, oldest first:
+//! `{"put":{..columns of tracks.parquet..}}`, `{"take_down":"t1"}`, `{"restore":"t1"}`. A change is durable before it
+//! counts. The next bundle is built with it (`segue bundle build --changes FILE`), after which the file may go.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -24,9 +24,17 @@ pub enum Change {
     Restore(TrackId),
 }
 
+/// The first line.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Log(String),
+}
+
 /// The file, open for more.
 #[derive(Debug)]
 pub struct ChangeLog {
+    id: String,
     path: PathBuf,
     file: File,
     /// Bytes of whole changes.
@@ -38,23 +46,40 @@ impl ChangeLog {
     /// crash was never acknowledged: it is cut off, with a warning.
     ///
     /// # Errors
-    /// The file cannot be read or written, or a line before the last is damaged; the message names the line.
+    /// Another process has it open, it cannot be read or written, or a line before the last is damaged; the message names
+    /// the line.
     pub fn open(path: &Path) -> Result<(Self, Vec<Change>), BundleError> {
         let refuse = |fault: String| BundleError::path(path, fault);
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
         directory.map_or(Ok(()), std::fs::create_dir_all).map_err(|e| refuse(e.to_string()))?;
         let options = OpenOptions::new().read(true).append(true).create(true).open(path);
         let mut file = options.map_err(|e| refuse(e.to_string()))?;
+        file.try_lock().map_err(|e| refuse(format!("another segue writes to it: {e}")))?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(|e| refuse(e.to_string()))?;
-        let (changes, len) = parse(&text).map_err(refuse)?;
+        let (id, changes, len) = parse(&text).map_err(refuse)?;
         if len < text.len() {
             let (file, cut) = (path.display(), text.len() - len);
             tracing::warn!(%file, bytes = cut, "the last change was cut short and is cut off: it was not acknowledged");
         }
-        let log = Self { path: path.to_owned(), file, len: len as u64 };
-        log.file.set_len(log.len).map_err(|e| refuse(e.to_string()))?;
+        file.set_len(len as u64).map_err(|e| refuse(e.to_string()))?;
+        let new = id.is_none();
+        let mut log = Self {
+            id: id.unwrap_or_else(|| ulid::Ulid::generate().to_string()),
+            path: path.to_owned(),
+            file,
+            len: len as u64,
+        };
+        if new {
+            let id = log.id.clone();
+            log.write(&Line::Log(id))?;
+        }
         Ok((log, changes))
+    }
+
+    /// Names the file for as long as it lives: the same id, and the same changes come first.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Appends a change; on return it is on the disk.
@@ -62,8 +87,12 @@ impl ChangeLog {
     /// # Errors
     /// It could not be written; the file is as before.
     pub fn append(&mut self, change: &Change) -> Result<(), BundleError> {
+        self.write(change)
+    }
+
+    fn write(&mut self, line: &impl serde::Serialize) -> Result<(), BundleError> {
         let refuse = |fault: String| BundleError::path(&self.path, fault);
-        let mut line = serde_json::to_vec(change).map_err(|e| refuse(e.to_string()))?;
+        let mut line = serde_json::to_vec(line).map_err(|e| refuse(e.to_string()))?;
         line.push(b'\n');
         if let Err(error) = self.file.write_all(&line).and_then(|()| self.file.sync_data()) {
             // Whatever was written is no whole change; if even this fails, the next opening cuts it off.
@@ -81,28 +110,31 @@ impl ChangeLog {
 /// As [`ChangeLog::open`].
 pub(super) fn read(path: &Path) -> Result<Vec<Change>, BundleError> {
     let text = std::fs::read(path).map_err(|e| BundleError::path(path, e))?;
-    parse(&text).map(|(changes, _)| changes).map_err(|fault| BundleError::path(path, fault))
+    parse(&text).map(|(_, changes, _)| changes).map_err(|fault| BundleError::path(path, fault))
 }
 
-/// The changes of whole lines, and how many bytes these are.
-fn parse(text: &[u8]) -> Result<(Vec<Change>, usize), String> {
+/// The file's id (absent in an empty file), the changes of whole lines, and how many bytes these are.
+fn parse(text: &[u8]) -> Result<(Option<String>, Vec<Change>, usize), String> {
     let len = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let lines = text[..len].split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
-    let change = |(at, line)| serde_json::from_slice(line).map_err(|e| format!("line {} is damaged: {e}", at + 1));
-    Ok((lines.map(change).collect::<Result<_, _>>()?, len))
+    let mut lines = text[..len].split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
+    let damaged = |at: usize| move |e: serde_json::Error| format!("line {} is damaged: {e}", at + 1);
+    let first = lines.next().map(|(at, line)| serde_json::from_slice(line).map_err(damaged(at))).transpose()?;
+    let id = first.map(|Line::Log(id)| id);
+    let changes = lines.map(|(at, line)| serde_json::from_slice(line).map_err(damaged(at)));
+    Ok((id, changes.collect::<Result<_, _>>()?, len))
 }
 
 /// What became of a track by all changes together.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Outcome {
+struct Outcome {
     /// Its columns, if they were put.
-    pub track: Option<Track>,
+    track: Option<Track>,
     /// Whether it is taken down.
-    pub down: bool,
+    down: bool,
 }
 
 /// What is left of changes once the later ones have replaced the earlier ones, in the order of first appearance.
-pub fn outcomes(changes: Vec<Change>) -> Vec<(TrackId, Outcome)> {
+fn outcomes(changes: Vec<Change>) -> Vec<(TrackId, Outcome)> {
     let mut all: Vec<(TrackId, Outcome)> = Vec::new();
     let mut places = HashMap::new();
     for change in changes {
@@ -199,9 +231,14 @@ mod tests {
         drop(log);
         let (mut log, read) = ChangeLog::open(&path).unwrap();
         assert_eq!(read, all[..2]);
+        assert!(ChangeLog::open(&path).unwrap_err().to_string().contains("another segue"));
+        let id = log.id().to_owned();
         log.append(&all[2]).unwrap();
         assert_eq!(super::read(&path).unwrap(), all);
-        assert!(std::fs::read_to_string(&path).unwrap().ends_with("{\"take_down\":\"t0\"}\n{\"restore\":\"t0\"}\n"));
+        drop(log);
+        assert_eq!(ChangeLog::open(&path).unwrap().0.id(), id);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("{\"log\":\"") && text.ends_with("{\"take_down\":\"t0\"}\n{\"restore\":\"t0\"}\n"));
     }
 
     proptest! {
@@ -215,6 +252,7 @@ mod tests {
             let ends: Vec<u64> = all.iter().map(|change| { log.append(change).unwrap(); log.len }).collect();
             let cut = at as u64 * ends[2] / 999;
             log.file.set_len(cut).unwrap();
+            drop(log);
             let (mut log, read) = ChangeLog::open(&path).unwrap();
             let whole = ends.iter().filter(|end| **end <= cut).count();
             prop_assert_eq!(&read, &all[..whole]);
@@ -227,7 +265,7 @@ mod tests {
     fn damage_within_is_an_error_with_the_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c");
-        std::fs::write(&path, "{\"take_down\":\"t0\"}\n{\"take_up\":1}\n{\"restore\":\"t0\"}\n").unwrap();
+        std::fs::write(&path, "{\"log\":\"x\"}\n{\"take_up\":1}\n{\"restore\":\"t0\"}\n").unwrap();
         assert!(ChangeLog::open(&path).unwrap_err().to_string().contains("line 2 is damaged"));
         assert!(read(&folder.path().join("none")).is_err());
     }

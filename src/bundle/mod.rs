@@ -24,7 +24,7 @@ pub mod vectors_file;
 mod verify;
 
 pub use build::{BuildConfig, DEFAULT_HALF_LIFE_DAYS, Progress, build};
-pub use changes::{Change, ChangeLog, Folded, Outcome, outcomes};
+pub use changes::{Change, ChangeLog, Folded};
 pub use embed::embed_new;
 pub use error::BundleError;
 pub use intents::default_rules;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::{AsOf, Bundle, BundleError, Manifest, build, fixture, verify};
+use super::{AsOf, Bundle, BundleError, Change, ChangeLog, Manifest, build, embed_new, fixture, parts, verify};
 use crate::config::{Config, Engine};
-use crate::domain::{TrackIx, UnitVector};
+use crate::domain::{Track, TrackId, TrackIx, UnitVector};
 use crate::inference::{ModelKind, OrtRanker, OrtUserTower, RankerModel, UserTower, parity, test_runtime};
 use crate::pipeline::Deadline;
 
@@ -215,4 +215,31 @@ fn newer_tracks_than_the_towers_know_are_embedded_as_unknown() {
     let row = |bundle: &Bundle, at: u32| bundle.vectors.row(TrackIx(at).at()).to_vec();
     assert_eq!(row(&whole, 29), row(&newer, 29));
     assert_ne!(row(&whole, 30), row(&newer, 30));
+}
+
+#[test]
+fn changes_of_the_catalogue_go_into_the_next_bundle() {
+    let root = tempfile::tempdir().unwrap();
+    let (directory, _) = fixture::bundle(root.path());
+    let old = load(&directory).unwrap();
+    let path = root.path().join("changes.ndjson");
+    let (mut log, _) = ChangeLog::open(&path).unwrap();
+    let like = old.catalogue.track(TrackIx(3)).clone();
+    let new = Track { track_id: TrackId::new("new").unwrap(), recording_id: None, ..like };
+    log.append(&Change::Put(Box::new(new.clone()))).unwrap();
+    log.append(&Change::TakeDown(old.catalogue.track(TrackIx(7)).track_id.clone())).unwrap();
+    let mut config = fixture::config(root.path());
+    (config.out, config.changes) = (root.path().join("next"), Some(path));
+    let (manifest, folded) = build(&config, &test_runtime(), &mut |_| {}).unwrap();
+    assert_eq!((folded.added, folded.closed, manifest.catalogue.tracks), (1, 1, 41));
+    let next = load(&config.out).unwrap();
+    let row = next.catalogue.find("new").unwrap();
+    assert_eq!(next.catalogue.track(row), &new);
+    assert_eq!(next.catalogue.track(TrackIx(7)).available_until_ms, Some(0));
+    // The vector that a server gives the new track is the one that the bundle has.
+    let columns = parts::columns(&next.catalogue, &next.popularity, next.manifest.as_of_ms);
+    let mut tower = old.item_tower(&test_runtime()).unwrap();
+    let live = embed_new(&mut tower, &old, &[&new], columns.row(row)).unwrap();
+    let apart = live[0].as_slice().iter().zip(next.vectors.row(row.at())).map(|(a, b)| (a - b).abs());
+    assert!(apart.fold(0.0, f32::max) < 1e-6);
 }

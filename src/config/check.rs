@@ -10,7 +10,7 @@ use super::faults::{Fault, Problem};
 use super::layers::Setting;
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 41] = [
+const RANGES: [(&str, f64, f64); 42] = [
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -40,6 +40,7 @@ const RANGES: [(&str, f64, f64); 41] = [
     ("state.sessions_mib", 1.0, 1_048_576.0),
     ("state.profiles_mib", 1.0, 1_048_576.0),
     ("state.duplicate_window", 1.0, 1_000_000_000.0),
+    ("catalogue.max_added", 0.0, 10_000_000.0),
     ("events.max_batch", 1.0, 10_000.0),
     ("events.max_future_s", 0.0, 86_400.0),
     ("events.max_age_days", 1.0, 3_650.0),

@@ -11,6 +11,7 @@ mod sections;
 pub use faults::{ConfigFaults, Fault, Origin, Problem};
 pub use load::{environment, load};
 pub use sections::{
-    Config, Device, Durability, Engine, EventStore, EventsConfig, FilterConfig, IndexConfig, InferenceConfig,
-    LaneConfig, LogConfig, LogFormat, OnMissingDevice, RetrievalConfig, ServerConfig, SignalConfig, StateConfig,
+    CatalogueConfig, Config, Device, Durability, Engine, EventStore, EventsConfig, FilterConfig, IndexConfig,
+    InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, RetrievalConfig, ServerConfig, SignalConfig,
+    StateConfig,
 };

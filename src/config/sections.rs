@@ -28,6 +28,8 @@ pub struct Config {
     pub signals: SignalConfig,
     /// Live state.
     pub state: StateConfig,
+    /// Tracks that come between two bundles.
+    pub catalogue: CatalogueConfig,
     /// Bounds of `POST /v1/events`, and the log behind it.
     pub events: EventsConfig,
     /// Blend and re-ranking at start; changeable while it runs.
@@ -279,6 +281,20 @@ impl Default for StateConfig {
     }
 }
 
+/// `[catalogue]`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CatalogueConfig {
+    /// Most tracks that `PUT /v1/tracks/{id}` adds to or replaces in a bundle. Default 100,000, range 0..10,000,000.
+    pub max_added: usize,
+}
+
+impl Default for CatalogueConfig {
+    fn default() -> Self {
+        Self { max_added: 100_000 }
+    }
+}
+
 /// Where accepted events go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -311,7 +327,7 @@ pub struct EventsConfig {
     pub max_age_days: u64,
     /// Where accepted events go. Default `disk`.
     pub store: EventStore,
-    /// Directory of the event log, made if absent; one server writes it. Default `segue-data`.
+    /// Directory of the event log and of the catalogue's changes, made if absent; one server writes it. Default `segue-data`.
     pub data_dir: PathBuf,
     /// When an event counts as stored. Default `fsync`.
     pub durability: Durability,

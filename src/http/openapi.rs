@@ -25,7 +25,7 @@ use super::problem::Problem;
         listeners::session,
         listeners::erase,
         tracks::track,
-        tracks::restore,
+        tracks::put,
         tracks::take_down,
         tracks::similar,
         tracks::top,

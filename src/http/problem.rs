@@ -3,7 +3,7 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 
-use super::service::IngestError;
+use super::service::{ChangeFault, IngestError};
 use crate::domain::IdError;
 use crate::pipeline::Refused;
 
@@ -79,6 +79,12 @@ pub enum ApiError {
     /// Events could not be stored; none of the batch counts.
     #[error("the events could not be stored: send the same batch again")]
     NotStored,
+    /// A change of the catalogue could not be stored; nothing changed.
+    #[error("the change could not be stored: send it again")]
+    NotChanged,
+    /// The catalogue takes no more tracks.
+    #[error("{0}")]
+    CatalogueFull(String),
     /// A bug: a handler panicked.
     #[error("an internal error; the server's log has it under this request id")]
     Internal,
@@ -114,6 +120,8 @@ impl ApiError {
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting-down"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
             Self::NotStored => (StatusCode::SERVICE_UNAVAILABLE, "not-stored"),
+            Self::NotChanged => (StatusCode::SERVICE_UNAVAILABLE, "not-stored"),
+            Self::CatalogueFull(_) => (StatusCode::INSUFFICIENT_STORAGE, "catalogue-full"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Self::Protocol(status) => (*status, "protocol"),
         }
@@ -123,7 +131,7 @@ impl ApiError {
     fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::Overloaded { retry_after_ms } => Some(retry_after_ms.div_ceil(1_000).max(1)),
-            Self::ShuttingDown | Self::NotReady | Self::NotStored => Some(1),
+            Self::ShuttingDown | Self::NotReady | Self::NotStored | Self::NotChanged => Some(1),
             Self::Invalid(_)
             | Self::NotJson(_)
             | Self::Unreadable(_)
@@ -133,6 +141,7 @@ impl ApiError {
             | Self::Unknown { .. }
             | Self::NoRoute
             | Self::MethodNotAllowed(_)
+            | Self::CatalogueFull(_)
             | Self::Internal
             | Self::Protocol(_) => None,
         }
@@ -178,6 +187,20 @@ impl From<IngestError> for ApiError {
             IngestError::Log(error) => {
                 tracing::error!(error, "events could not be stored");
                 Self::NotStored
+            }
+        }
+    }
+}
+
+impl From<ChangeFault> for ApiError {
+    fn from(fault: ChangeFault) -> Self {
+        match fault {
+            ChangeFault::Unknown => Self::Unknown { what: "track", id: String::new() },
+            ChangeFault::Refused(why) => Self::field("track", why),
+            ChangeFault::Full(why) => Self::CatalogueFull(why),
+            ChangeFault::Failed(error) => {
+                tracing::error!(error, "the catalogue could not be changed");
+                Self::NotChanged
             }
         }
     }

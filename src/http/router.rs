@@ -65,7 +65,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         GET "/v1/sessions/{id}" => listeners::session;
         DELETE "/v1/users/{id}" => listeners::erase;
         GET "/v1/tracks/{id}" => tracks::track;
-        PUT "/v1/tracks/{id}" => tracks::restore;
+        PUT "/v1/tracks/{id}" => tracks::put;
         DELETE "/v1/tracks/{id}" => tracks::take_down;
         GET "/v1/tracks/{id}/similar" => tracks::similar;
         GET "/v1/top" => tracks::top;

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::domain::{Answer, Catalogue, Knobs, Request, Retrieved, SessionId, SessionState, TrackIx, UserId};
+use crate::domain::{
+    Answer, Catalogue, Knobs, Request, Retrieved, SessionId, SessionState, Track, TrackId, TrackIx, UserId,
+};
 use crate::events::{EventOutcome, RawEvent};
 use crate::pipeline::{Deadline, Refused};
 
@@ -37,6 +39,23 @@ pub enum IngestError {
     /// The event log failed; the text is for the log, not for the client.
     #[error("the event log failed: {0}")]
     Log(String),
+}
+
+/// Why a change of the catalogue did not happen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeFault {
+    /// There is no such track.
+    #[error("there is no such track")]
+    Unknown,
+    /// The catalogue cannot take the track as it is.
+    #[error("{0}")]
+    Refused(String),
+    /// The catalogue takes no more tracks; the text says what to do.
+    #[error("{0}")]
+    Full(String),
+    /// It could not be stored or computed; the text is for the log, not for the client.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// The engine as HTTP sees it. Every method is called from the threads that parse HTTP: none may run a model, search an
@@ -82,11 +101,23 @@ pub trait Service: Send + Sync + 'static {
     /// An answer by its id, while it is kept.
     fn trace(&self, recommendation_id: &str) -> Option<Arc<Traced>>;
 
-    /// Serves the track no more, from the next request on.
-    fn take_down(&self, track: TrackIx);
+    /// Adds a track, or replaces what is known of its id; whether its id was new. Ready once it is stored and can be found.
+    ///
+    /// # Errors
+    /// [`ChangeFault`]: nothing changed.
+    fn put_track(&self, track: Track) -> Reply<'_, Result<bool, ChangeFault>>;
+
+    /// Serves the track no more. Ready once that is stored; holds for every request that comes then.
+    ///
+    /// # Errors
+    /// [`ChangeFault`]: nothing changed.
+    fn take_down(&self, track: &TrackId) -> Reply<'_, Result<(), ChangeFault>>;
 
     /// Undoes [`Service::take_down`].
-    fn restore(&self, track: TrackIx);
+    ///
+    /// # Errors
+    /// [`ChangeFault`]: nothing changed.
+    fn restore(&self, track: &TrackId) -> Reply<'_, Result<(), ChangeFault>>;
 
     /// Whether the track is taken down.
     fn taken_down(&self, track: TrackIx) -> bool;

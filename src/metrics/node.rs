@@ -25,6 +25,8 @@ metrics! {
         bundle: IntGaugeVec = gauges("segue_bundle_info", &["version", "engine"]),
         /// Tracks of the bundle in force.
         tracks: IntGauge = gauge("segue_bundle_tracks"),
+        /// Tracks that came since the bundle was built.
+        added: IntGauge = gauge("segue_catalogue_added"),
         /// When the process started, seconds since 1970-01-01 UTC.
         start: Gauge = float_gauge("segue_process_start_time_seconds"),
     }

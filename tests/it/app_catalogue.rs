@@ -1,10 +1,11 @@
 //! Tracks: takedowns, neighbours, top lists.
 
 use actix_web::test::TestRequest;
+use segue::config::EventStore;
 use segue::domain::TrackIx;
 use serde_json::json;
 
-use crate::app_support::{TestApp, bundle, id_set, ids};
+use crate::app_support::{TestApp, bundle, event, id_set, ids, skip};
 
 #[actix_web::test]
 async fn a_takedown_counts_from_the_next_request() {
@@ -31,6 +32,97 @@ async fn a_takedown_counts_from_the_next_request() {
     assert_eq!(everywhere(&track).await, [true; 4]);
     assert_eq!(app.status(TestRequest::delete(), "/v1/tracks/gone").await, 404);
     assert_eq!(app.status(TestRequest::put(), "/v1/tracks/gone").await, 404);
+}
+
+#[actix_web::test]
+async fn a_new_track_is_found_at_once_and_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || {
+        TestApp::with(|config| {
+            config.events.store = EventStore::Disk;
+            config.events.data_dir = dir.path().to_owned();
+            config.catalogue.max_added = 2;
+        })
+    };
+    let app = start();
+    let like = app.get("/v1/tracks/t3").await;
+    let mut body = like.clone();
+    body["title"] = json!("Single");
+    body["track_id"] = json!("new");
+    body["recording_id"] = json!("new");
+    body["markets"] = json!(["NO"]);
+    body["explicit"] = json!(true);
+    let put = async |app: &TestApp, id: &str, body: &serde_json::Value| {
+        app.ask(TestRequest::put().uri(&format!("/v1/tracks/{id}")).set_json(body)).await.status
+    };
+    assert_eq!(put(&app, "new", &body).await, 201);
+    assert_eq!(put(&app, "new", &body).await, 200, "the same again changes nothing");
+    // Among the tracks that this listener may hear; nowhere but in its market; not where explicit tracks are not wanted.
+    let found = async |app: &TestApp, ask: serde_json::Value| {
+        let mut ask = ask;
+        ask["user_id"] = json!("u1");
+        ask["track_ids"] = json!(["new", "t4"]);
+        id_set(&app.rank(ask).await).contains("new")
+    };
+    let check = async |app: &TestApp| {
+        assert_eq!(app.get("/v1/tracks/new").await["title"], "Single");
+        assert!(id_set(&app.get("/v1/tracks/t3/similar?limit=100").await).contains("new"));
+        assert_eq!(ids(&app.get("/v1/tracks/new/similar?limit=20").await).len(), 20);
+        assert!(found(app, json!({})).await && found(app, json!({"market": "NO"})).await);
+        assert!(!found(app, json!({"market": "SE"})).await && !found(app, json!({"allow_explicit": false})).await);
+    };
+    check(&app).await;
+    app.accept(vec![event("u1", "s1", "play_start", "new"), skip("u1", "s1", "new")]).await;
+    let session = app.get("/v1/sessions/s1").await;
+    assert_eq!((&session["plays"], app.metric("segue_catalogue_added")), (&json!(1), 1));
+    assert_eq!(app.status(TestRequest::delete(), "/v1/tracks/t5").await, 204);
+    drop(app);
+    let app = start();
+    check(&app).await;
+    assert_eq!(app.get("/v1/sessions/s1").await, session);
+    assert_eq!(app.get("/v1/tracks/t5").await["taken_down"], true);
+    // Known tracks can be told anew; then the catalogue is full, and says so.
+    body["title"] = json!("Album version");
+    assert_eq!(put(&app, "new", &body).await, 200);
+    assert_eq!(app.get("/v1/tracks/new").await["title"], "Album version");
+    let near = ids(&app.get("/v1/tracks/t3/similar?limit=100").await);
+    assert_eq!(near.iter().filter(|id| *id == "new").count(), 1, "the old row is no more found");
+    body["track_id"] = json!("newer");
+    assert_eq!(put(&app, "newer", &body).await, 507);
+    assert_eq!(app.status(TestRequest::delete(), "/v1/tracks/new").await, 204);
+    assert!(!found(&app, json!({})).await);
+}
+
+#[actix_web::test]
+async fn readers_never_see_half_a_track() {
+    let app = TestApp::new();
+    let like = app.get("/v1/tracks/t3").await;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            actix_web::rt::System::new().block_on(async {
+                for at in 0..150 {
+                    let mut body = like.clone();
+                    body["track_id"] = json!(format!("new{at}"));
+                    body["artist"]["artist_id"] = json!(format!("newcomer{}", at / 4));
+                    let path = format!("/v1/tracks/new{at}");
+                    assert_eq!(app.ask(TestRequest::put().uri(&path).set_json(&body)).await.status, 201);
+                }
+            });
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        scope.spawn(|| {
+            actix_web::rt::System::new().block_on(async {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let next = app.next(json!({"user_id": "u1", "limit": 100})).await;
+                    assert!(next["tracks"].as_array().unwrap().len() >= 20, "{next}");
+                    app.get("/v1/tracks/t3/similar?limit=100").await;
+                }
+            });
+        });
+    });
+    let near = ids(&app.get("/v1/tracks/new0/similar?limit=100").await);
+    assert!(near.iter().filter(|id| id.starts_with("new")).count() > 50, "they sound alike: {near:?}");
 }
 
 #[actix_web::test]

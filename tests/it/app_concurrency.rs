@@ -89,12 +89,13 @@ fn takedowns_and_weights_change_under_load() {
             });
         });
         for (at, id) in doomed.iter().enumerate() {
-            app.service.take_down(catalogue.find(id).unwrap());
+            let doomed = &catalogue.track(catalogue.find(id).unwrap()).track_id;
+            system.block_on(app.service.take_down(doomed)).unwrap();
             let mut knobs = app.service.knobs();
             knobs.blend.skip = at as f32;
             app.service.set_knobs(knobs).unwrap();
             let next = id_set(&system.block_on(app.next(json!({"user_id": "u", "limit": 100}))));
-            assert!(doomed[..=at].iter().all(|gone| !next.contains(gone)), "effective on the next request");
+            assert!(ids(&before)[..=at].iter().all(|gone| !next.contains(gone)), "effective on the next request");
         }
         asking.join().unwrap();
     });

@@ -126,6 +126,29 @@ async fn tracks_are_read_taken_down_and_restored() {
 }
 
 #[actix_web::test]
+async fn tracks_are_added_and_replaced() {
+    let service = Small::new();
+    let put =
+        async |path: &str, body: &serde_json::Value| ask(&service, TestRequest::put().uri(path).set_json(body)).await;
+    let body = |title: &str| json!({"title": title, "artist": {"artist_id": "a1", "name": "Artist"}});
+    let added = put("/v1/tracks/new%20one", &body("Song")).await;
+    assert_eq!((added.status, &added.json()["track_id"]), (201, &json!("new one")));
+    let mut told = ask(&service, get("/v1/tracks/new%20one")).await.json();
+    told["title"] = json!("Other");
+    let replaced = put("/v1/tracks/new%20one", &told).await;
+    assert_eq!((replaced.status, &replaced.json()["title"]), (200, &json!("Other")));
+    assert_eq!(put("/v1/tracks/t9", &json!({"title": "Song"})).await.problem_fields(), ["artist"]);
+    assert_eq!(put("/v1/tracks/t9", &told).await.problem_fields(), ["track_id"]);
+    assert_eq!(put("/v1/tracks/t9", &body("odd")).await.problem_fields(), ["track"]);
+    let full = put("/v1/tracks/t9", &body("full")).await;
+    assert_eq!((full.status, full.header("retry-after")), (507, ""));
+    let broken = put("/v1/tracks/t9", &body("broken")).await;
+    assert_eq!((broken.status, broken.header("retry-after")), (503, "1"));
+    let text = TestRequest::put().uri("/v1/tracks/t9").insert_header(("content-type", "text/plain")).set_payload("x");
+    assert_eq!(ask(&service, text).await.status, 415);
+}
+
+#[actix_web::test]
 async fn listeners_are_shown_and_forgotten() {
     let service = Small::new();
     assert_eq!(ask(&service, get("/v1/sessions/s1")).await.json()["plays"], 0);

@@ -11,10 +11,10 @@ use actix_web::test::{self, TestRequest};
 use segue::config::{Config, ServerConfig};
 use segue::domain::{
     Answer, Catalogue, Knobs, PoolCounts, RecommendationId, Request, Retrieved, Rung, ServedTrack, SessionId,
-    SessionState, Source, Track, TrackIx, UserId,
+    SessionState, Source, Track, TrackId, TrackIx, UserId,
 };
 use segue::events::{Clock, EventOutcome, RawEvent, validate};
-use segue::http::{Audience, IngestError, PROBLEM_JSON, Reply, Service, Traced, app};
+use segue::http::{Audience, ChangeFault, IngestError, PROBLEM_JSON, Reply, Service, Traced, app};
 use segue::pipeline::{Deadline, Refused};
 use serde_json::{Value, json};
 
@@ -175,15 +175,31 @@ impl Service for Small {
         traced.filter(|t| t.answer.recommendation_id.as_str() == recommendation_id)
     }
 
-    fn take_down(&self, track: TrackIx) {
-        self.taken_down.lock().unwrap().push(track);
+    fn put_track(&self, track: Track) -> Reply<'_, Result<bool, ChangeFault>> {
+        let fault = match track.title.as_str() {
+            "full" => Some(ChangeFault::Full("build the next bundle".into())),
+            "broken" => Some(ChangeFault::Failed("disk full".into())),
+            "odd" => Some(ChangeFault::Refused("too many markets".into())),
+            _ => None,
+        };
+        let is_new = self.catalogue.find(track.track_id.as_str()).is_none();
+        let done =
+            fault.map_or_else(|| self.catalogue.add(track).map(|_| is_new).map_err(|_| ChangeFault::Unknown), Err);
+        Box::pin(std::future::ready(done))
+    }
+
+    fn take_down(&self, track: &TrackId) -> Reply<'_, Result<(), ChangeFault>> {
+        self.taken_down.lock().unwrap().extend(self.catalogue.find(track.as_str()));
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn restore(&self, track: &TrackId) -> Reply<'_, Result<(), ChangeFault>> {
+        let row = self.catalogue.find(track.as_str());
+        self.taken_down.lock().unwrap().retain(|t| Some(*t) != row);
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn observe_malformed(&self, _: u64) {}
-
-    fn restore(&self, track: TrackIx) {
-        self.taken_down.lock().unwrap().retain(|t| *t != track);
-    }
 
     fn taken_down(&self, track: TrackIx) -> bool {
         self.taken_down.lock().unwrap().contains(&track)

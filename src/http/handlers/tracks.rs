@@ -1,13 +1,15 @@
 //! The catalogue: tracks, neighbours, top lists, takedowns.
 
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::find_track;
-use crate::http::extract::Timing;
-use crate::http::openapi::{Invalid, Missing, Unavailable};
-use crate::http::problem::ApiError;
+use crate::domain::TrackId;
+use crate::http::extract::{Body, Timing};
+use crate::http::openapi::{BodyProblems, Invalid, Missing, Unavailable};
+use crate::http::problem::{ApiError, Problem};
 use crate::http::state::HttpState;
-use crate::http::wire::{DEFAULT_LIMIT, Query, Scope, SimilarResponse, TopResponse, TrackView};
+use crate::http::wire::{DEFAULT_LIMIT, PutTrack, Query, Scope, SimilarResponse, TopResponse, TrackView};
 
 /// Tracks of a top list that is asked without a number.
 const DEFAULT_TOP: u64 = 50;
@@ -50,33 +52,60 @@ pub(in crate::http) async fn similar(
     Ok(HttpResponse::Ok().json(SimilarResponse::new(track, &hits, service.catalogue())))
 }
 
-/// Takes a track down, from the next request on.
+/// Takes a track down. Once answered, no request that comes is served it; that survives a restart.
 #[utoipa::path(
     delete, path = "/v1/tracks/{id}", tag = "catalogue", params(("id" = String, Path, description = "The track's id")),
-    responses((status = 204, description = "Not served any more"), Missing)
+    responses((status = 204, description = "Not served any more"), Missing, Unavailable)
 )]
 pub(in crate::http) async fn take_down(
     state: web::Data<HttpState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let service = state.service();
-    service.take_down(find_track(service, &id)?);
+    let track = find_track(service, &id)?;
+    service.take_down(&service.catalogue().track(track).track_id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Takes a takedown back: the track is served again from the next request on. Takes no body; a track that the bundle
-/// does not hold comes with the next bundle.
+/// Adds a track, or replaces what is known of it. Once answered, every request can find it, by what the item tower says of
+/// its artist, genre, age and sound; that survives a restart. Without a body: takes a takedown back.
 #[utoipa::path(
     put, path = "/v1/tracks/{id}", tag = "catalogue", params(("id" = String, Path, description = "The track's id")),
-    responses((status = 204, description = "Served again"), Missing)
+    request_body(content = Option<PutTrack>, description = "The fields of `GET /v1/tracks/{id}`"),
+    responses(
+        (status = 201, description = "Added: its id was new", body = TrackView),
+        (status = 200, description = "As told", body = TrackView),
+        (status = 204, description = "Served again"),
+        (status = 507, description = "As many tracks were added as may be: build the next bundle", body = Problem,
+         content_type = "application/problem+json"),
+        BodyProblems, Missing, Unavailable,
+    )
 )]
-pub(in crate::http) async fn restore(
+pub(in crate::http) async fn put(
     state: web::Data<HttpState>,
     id: web::Path<String>,
+    body: Result<Body<PutTrack>, ApiError>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let service = state.service();
-    service.restore(find_track(service, &id)?);
-    Ok(HttpResponse::NoContent().finish())
+    if !has_body(&request) {
+        let track = find_track(service, &id)?;
+        service.restore(&service.catalogue().track(track).track_id).await?;
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let id = TrackId::new(&*id).map_err(|error| ApiError::path_id(&error))?;
+    let is_new = service.put_track(body?.0.track(id.clone())?).await?;
+    let track = find_track(service, id.as_str())?;
+    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.json(TrackView::new(track, service.catalogue(), service.taken_down(track))))
+}
+
+/// Whether the client says that it sends something.
+fn has_body(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    headers.contains_key(header::CONTENT_TYPE)
+        || headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 /// The most played tracks.

@@ -138,7 +138,7 @@ impl Lists {
         self.masks.resize(blocks, 0);
         let short = &part.short[..blocks * bytes];
         self.kernels.scan(short, bytes, &self.probe.tables, self.probe.threshold(least), &mut self.masks);
-        if part.rows % BLOCK_ROWS != 0 {
+        if !part.rows.is_multiple_of(BLOCK_ROWS) {
             self.masks[blocks - 1] &= (1 << (part.rows % BLOCK_ROWS)) - 1;
         }
         self.slots.clear();
