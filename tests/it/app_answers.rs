@@ -109,7 +109,7 @@ async fn metrics_count_what_was_answered() {
 
 #[actix_web::test]
 async fn weights_count_from_the_next_request() {
-    let app = TestApp::with(|config| config.knobs.artist_window = 1);
+    let app = TestApp::with(|config| (config.knobs.artist_window, config.rerank.album_window) = (1, 1));
     app.past("u1", [3, 4, 8]).await;
     let weigh = |complete: f32, skip: f32, like: f32| {
         json!({"blend": {"complete": complete, "skip": skip, "like": like}, "popularity_penalty": 0.3, "skip_penalty": 0.2,

@@ -15,7 +15,7 @@ fn number(value: &Value) -> f64 {
 
 #[actix_web::test]
 async fn a_full_answer_is_ranked_and_complete() {
-    let app = TestApp::with(|config| config.knobs.artist_window = 1);
+    let app = TestApp::with(|config| (config.knobs.artist_window, config.rerank.album_window) = (1, 1));
     app.past("u1", [3, 4, 8]).await;
     let answer =
         app.next(json!({"user_id": "u1", "limit": 20, "diversity": 0, "discovery": 0, "surface": "chart"})).await;

@@ -57,7 +57,7 @@ impl MetricsObserver {
     }
 
     fn report(&mut self, report: &StageReport) {
-        let notes = self.metrics.stages.notes.clone();
+        let metrics = Arc::clone(&self.metrics);
         let handles = self.stage(report.stage);
         handles.seconds.observe(report.micros as f64 * 1e-6);
         handles.candidates_in.inc_by(report.candidates_in as u64);
@@ -66,7 +66,7 @@ impl MetricsObserver {
         for Note { note, value } in &report.notes {
             let known = handles.notes.iter().position(|(name, _)| name == note);
             let at = known.unwrap_or_else(|| {
-                handles.notes.push((*note, notes.with_label_values(&[report.stage, *note])));
+                handles.notes.push((*note, metrics.stages.notes.with_label_values(&[report.stage, *note])));
                 handles.notes.len() - 1
             });
             // A counter must not fall.

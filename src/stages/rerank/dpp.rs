@@ -76,11 +76,10 @@ mod tests {
             }
             product *= if pivot == at { rows[pivot][at] } else { -rows[pivot][at] };
             rows.swap(at, pivot);
-            for below in at + 1..n {
-                let factor = rows[below][at] / rows[at][at];
-                for column in at..n {
-                    rows[below][column] -= factor * rows[at][column];
-                }
+            let (above, below) = rows.split_at_mut(at + 1);
+            for row in below {
+                let factor = row[at] / above[at][at];
+                row.iter_mut().zip(&above[at]).for_each(|(value, pivot)| *value -= factor * pivot);
             }
         }
         product

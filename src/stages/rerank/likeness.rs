@@ -64,6 +64,17 @@ impl Likeness {
     }
 }
 
+impl Likeness {
+    /// Intra-list distance: `1 - likeness`, the mean over all pairs of these tracks. `None` for fewer than two. `O(n^2 * dim)`.
+    pub fn distance(&mut self, tracks: impl Iterator<Item = TrackIx>) -> Option<f32> {
+        self.load(tracks);
+        let n = self.points.len();
+        let pairs = (0..n).flat_map(|a| (0..a).map(move |b| (a, b)));
+        let sum: f32 = pairs.map(|(a, b)| 1.0 - self.of(a, b)).sum();
+        (n > 1).then(|| sum / (n * (n - 1) / 2) as f32)
+    }
+}
+
 fn point(track: &Track) -> Option<Point> {
     let sound = Sound::of(track);
     let tempo = sound.tempo.map(|bpm| bpm.max(SLOWEST).log2());
@@ -140,6 +151,15 @@ pub(super) mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_distance_of_a_list_is_that_of_its_pairs() {
+        let [east, north] = [([1.0, 0.0, 0.0], None), ([0.0, 1.0, 0.0], None)];
+        let mut likeness = loaded(&[east, north, east], 0.0);
+        let mut distance = |tracks: &[u32]| likeness.distance(tracks.iter().map(|row| TrackIx(*row)));
+        assert_eq!([distance(&[0, 1]), distance(&[0, 2]), distance(&[1])], [Some(1.0), Some(0.0), None]);
+        assert!((distance(&[0, 1, 2]).unwrap() - 2.0 / 3.0).abs() < 1e-6);
     }
 
     #[test]

@@ -46,7 +46,9 @@ impl Search {
     ) -> Option<&[u32]> {
         self.placed.clear();
         self.placed.extend_from_slice(before);
-        (self.list.clear(), self.failed.clear(), self.taken.clear());
+        self.list.clear();
+        self.failed.clear();
+        self.taken.clear();
         self.taken.resize(groups.len(), false);
         let rule = |kept: bool, rule: Rule| if kept { rule } else { Rule::OFF };
         self.artists.begin(rule(keep != Keep::Recordings, windows.artist), groups.iter().map(|g| g.artist));
