@@ -41,10 +41,47 @@ fn main() -> Result<()> {
             measure(&bundle, &config, pool, limit, diversity)?;
         }
     }
+    println!("\n| list | beam | us | mean transition before | after |\n|---|---|---|---|---|");
+    for limit in [20, 50, 100] {
+        widths(&bundle, &config, limit)?;
+    }
     Ok(())
 }
 
-fn stages(bundle: &Bundle, config: &Config) -> Vec<Box<dyn Reranker>> {
+/// What orders cost and gain by the width of the beam, over lists of determinantal point processes.
+fn widths(bundle: &Bundle, config: &Config, limit: usize) -> Result<()> {
+    let request = Request { limit, diversity: 0.5, ..Request::new(UserId::new("u")?, 0) };
+    let context = RequestContext::new(Arc::new(request), Knobs::default());
+    for width in [1, 4, 8, 16, 32, 64] {
+        let mut config = config.clone();
+        config.rerank.beam_width = width;
+        let [_, _, mut dpp, mut separation, mut transitions] = stages(bundle, &config);
+        let (mut micros, mut before, mut after) = (Vec::new(), 0.0, 0.0);
+        let mut scores: Vec<f32> = (0..1_000).map(|row| (-(row as f32) / 150.0).exp()).collect();
+        let mut propensity = vec![None; scores.len()];
+        for seed in 0..POOLS {
+            let candidates = candidates(bundle, scores.len(), seed as u64);
+            let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+            for stage in [&mut dpp, &mut separation] {
+                stage.rerank(&context, &candidates, &mut scores, &mut propensity, &mut order, limit)?;
+            }
+            for _ in 0..ROUNDS {
+                let mut order = order.clone();
+                let start = ThreadTime::now();
+                transitions.rerank(&context, &candidates, &mut scores, &mut propensity, &mut order, limit)?;
+                micros.push(start.elapsed().as_secs_f64() * 1e6);
+            }
+            let mean = |at: usize| transitions.notes().get(at).map_or(f32::NAN, |note| note.value);
+            before += mean(0) / POOLS as f32;
+            after += mean(1) / POOLS as f32;
+        }
+        let median = support::quantile(&mut micros, 0.5);
+        println!("| {limit} | {width} | {median:.0} | {before:.3} | {after:.3} |");
+    }
+    Ok(())
+}
+
+fn stages(bundle: &Bundle, config: &Config) -> [Box<dyn Reranker>; 5] {
     let (catalogue, vectors) = (|| Arc::clone(&bundle.catalogue), || Arc::clone(&bundle.vectors));
     let rules = &config.rerank;
     let windows = Windows {
@@ -58,7 +95,7 @@ fn stages(bundle: &Bundle, config: &Config) -> Vec<Box<dyn Reranker>> {
         hold: rules.transition_hold,
         rank_order_surfaces: Vec::new(),
     };
-    vec![
+    [
         Box::new(Eager { bundle: (catalogue(), vectors()), nearest: Vec::new() }),
         Box::new(Diversity::mmr(catalogue(), vectors(), rules.audio_share)),
         Box::new(Diversity::dpp(catalogue(), vectors(), rules.audio_share)),

@@ -164,7 +164,7 @@ fn reranking_allocates_nothing_in_the_steady_state() {
     let (catalogue, vectors) = (|| Arc::clone(&bundle.catalogue), || Arc::clone(&bundle.vectors));
     let rule = |window| Rule { most: 1, window };
     let windows = Windows { artist: rule(4), album: rule(8), recording: rule(100) };
-    let rules = TransitionRules { windows, beam_width: 16, hold: 0.02, rank_order_surfaces: Vec::new() };
+    let rules = TransitionRules { windows, beam_width: 8, hold: 0.02, rank_order_surfaces: Vec::new() };
     let mut stages: [Box<dyn Reranker>; 4] = [
         Box::new(Diversity::dpp(catalogue(), vectors(), 0.3)),
         Box::new(Diversity::mmr(catalogue(), vectors(), 0.3)),

@@ -30,7 +30,7 @@ pub struct RerankConfig {
     pub transitions: bool,
     /// Surfaces whose lists stay in rank order. Default `search`, `chart` and `shelf`.
     pub rank_order_surfaces: Vec<String>,
-    /// Beginnings of the list that the search for an order keeps. Default 16, range 1..1,024.
+    /// Beginnings of the list that the search for an order keeps. Default 8, range 1..1,024.
     pub beam_width: usize,
     /// What moving a track by a place costs, in transitions that break. Default 0.02, range 0..1.
     pub transition_hold: f32,
@@ -47,7 +47,7 @@ impl Default for RerankConfig {
             recording_window: 100,
             transitions: true,
             rank_order_surfaces: ["search", "chart", "shelf"].map(str::to_owned).to_vec(),
-            beam_width: 16,
+            beam_width: 8,
             transition_hold: 0.02,
         }
     }

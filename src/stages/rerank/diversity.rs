@@ -10,15 +10,15 @@ use crate::domain::{CandidateSet, Catalogue, ItemVectors, RequestContext};
 use crate::pipeline::{Reranker, StageError};
 
 /// Candidates looked at: this many times the limit, but not fewer than [`MIN_POOL`].
-const POOL_FACTOR: usize = 5;
+const POOL_FACTOR: usize = 3;
 /// Fewest candidates looked at.
 const MIN_POOL: usize = 100;
-/// Places filled, as a multiple of the limit: what later re-rankers may need beyond it.
-const FILLED_FACTOR: usize = 2;
+/// Places filled beyond the limit: what later re-rankers may need.
+const SPARE: usize = 8;
 
-/// Fills the first `2 * limit` places one by one with the candidate of the highest `(1 - d) * relevance + d * gain`, where
+/// Fills the first `limit + 8` places one by one with the candidate of the highest `(1 - d) * relevance + d * gain`, where
 /// `d` = `request.diversity`, relevance is the score scaled to 0..1 over the pool, and the gain is what [`Dpp`] or [`Mmr`]
-/// says the candidate adds to those before it. The pool is the best `max(5 * limit, 100)`; what was not chosen follows in
+/// says the candidate adds to those before it. The pool is the best `max(3 * limit, 100)`; what was not chosen follows in
 /// its old order. Scores stay: only places change.
 ///
 /// `d` = 0 is the identity; at 1 the first track is the best and every other the one most unlike those before it. No
@@ -89,7 +89,7 @@ impl<O: Objective> Reranker for Diversity<O> {
         }
         self.prepare(candidates, order, list_scores, limit);
         let like = |a: usize, b: usize| self.likeness.of(a, b);
-        let filled = limit * FILLED_FACTOR;
+        let filled = limit + SPARE;
         let chosen = self.greedy.choose(&mut self.objective, &self.relevance, diversity, filled, &like);
         for (place, at) in order.iter_mut().zip(chosen) {
             self.taken[*at as usize] = true;
@@ -143,7 +143,7 @@ mod tests {
                 prop_assert_eq!(order[0], ranked[0]);
                 let pool = 100.min(order.len());
                 prop_assert_eq!(&order[pool..], &ranked[pool..]);
-                let rest = &order[(limit * 2).min(pool)..pool];
+                let rest = &order[(limit + SPARE).min(pool)..pool];
                 let place = |row: &u32| ranked.iter().position(|r| r == row);
                 prop_assert!(rest.is_sorted_by_key(place), "what was not chosen keeps its order");
                 order.sort_unstable();
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn prefers_what_is_unlike_and_more_so_with_the_dial() {
         let tracks = [([1.0, 0.0, 0.0], None), ([1.0, 0.01, 0.0], None), ([0.1, 1.0, 0.0], None)];
-        for (order, _) in both(&tracks, 0.7, &[0.9, 0.8, 0.1], 3) {
+        for (order, _) in both(&tracks, 0.9, &[0.9, 0.8, 0.1], 3) {
             assert_eq!(order, [0, 2, 1]);
         }
         for (order, _) in both(&tracks, 0.05, &[0.9, 0.8, 0.1], 3) {

@@ -2,20 +2,26 @@
 //! greedy MAP inference for determinantal point process to improve recommendation diversity").
 
 use super::greedy::Objective;
-use crate::stages::similarity::dot;
+use crate::index::dot;
 
+/// What the determinant counts beside the relevance: with a third, a dial means about what it means to maximal marginal
+/// relevance (`docs/reranking.md`).
+const STRENGTH: f32 = 1.0 / 3.0;
+/// Numbers that a dot product takes in one step.
+const BLOCK: usize = 16;
 /// Share of a candidate's variance below which nothing of it is new: what is left is rounding.
 const FLOOR: f32 = 1e-4;
 
-/// The gain of a candidate is the logarithm of the determinant of the likeness matrix with it over that without it: of the
-/// part of it (0..1) that the chosen ones do not explain. With the relevance added this is the paper's
-/// `theta * sum of relevance + (1 - theta) * log det`, `theta` = 1 - diversity (its section on the trade-off).
+/// The gain of a candidate is a third of the logarithm of the determinant of the likeness matrix with it over that without
+/// it: of the part of it (0..1) that the chosen ones do not explain. With the relevance added this is the paper's
+/// `theta * sum of relevance + (1 - theta) * log det` (its section on the trade-off), where `theta / (1 - theta)` is
+/// `3 * (1 - diversity) / diversity`.
 ///
 /// A row of the Cholesky factor is kept for every candidate and grows by a number for each choice, when it is asked for.
 /// `O(most^2 * n)` time at worst, `O(most * n)` memory, which is kept.
 #[derive(Debug, Default)]
 pub struct Dpp {
-    /// `[n, width]`; row i holds `grown[i]` numbers.
+    /// `[n, width]`; row i holds `grown[i]` numbers, then zeros.
     factors: Vec<f32>,
     width: usize,
     grown: Vec<u32>,
@@ -28,10 +34,9 @@ impl Objective for Dpp {
     const NAME: &'static str = "dpp";
 
     fn begin(&mut self, n: usize, most: usize) -> f32 {
-        self.width = most;
-        if self.factors.len() < n * most {
-            self.factors.resize(n * most, 0.0);
-        }
+        self.width = most.next_multiple_of(BLOCK);
+        self.factors.clear();
+        self.factors.resize(n * self.width, 0.0);
         self.grown.clear();
         self.grown.resize(n, 0);
         self.left.clear();
@@ -43,13 +48,14 @@ impl Objective for Dpp {
     fn gain(&mut self, at: usize, like: &impl Fn(usize, usize) -> f32) -> f32 {
         for step in self.grown[at] as usize..self.chosen.len() {
             let (chosen, scale) = (self.chosen[step].0 as usize, self.chosen[step].1);
-            let explained = |row: usize| &self.factors[row * self.width..row * self.width + step];
+            // Whole blocks: the row of the chosen one is zero from `step` on.
+            let explained = |row: usize| &self.factors[row * self.width..][..step.next_multiple_of(BLOCK)];
             let factor = scale * (like(chosen, at) - dot(explained(chosen), explained(at)));
             self.factors[at * self.width + step] = factor;
             self.left[at] -= factor * factor;
         }
         self.grown[at] = self.chosen.len() as u32;
-        self.left[at].max(FLOOR).ln()
+        STRENGTH * self.left[at].max(FLOOR).ln()
     }
 
     fn choose(&mut self, at: usize) {
@@ -106,7 +112,7 @@ mod tests {
                 let value = |at: u32| {
                     let new = det(&[before, &[at]].concat()) / det(before).max(1e-300);
                     let (d, r) = (f64::from(diversity), f64::from(relevance[at as usize]));
-                    (1.0 - d) * r + d * new.max(f64::from(FLOOR)).ln()
+                    (1.0 - d) * r + d * f64::from(STRENGTH) * new.max(f64::from(FLOOR)).ln()
                 };
                 // Below this the determinants of the twin are rounding as well.
                 if det(before) < 1e-6 {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::domain::{Catalogue, ItemVectors, Track, TrackIx};
 use crate::features::Sound;
-use crate::stages::similarity::dot;
+use crate::index::dot;
 
-/// Components of a [`Point`]; six are used, two fill up what SIMD works on.
+/// Components of a [`Point`]: six of the sound, one for tracks without audio, one that fills up what SIMD works on.
 const POINT: usize = 8;
 /// A sound as a point: each feature in units of its usual spread from its usual value, unknown ones at that value.
 type Point = [f32; POINT];
@@ -30,7 +30,7 @@ pub struct Likeness {
     vectors: Arc<ItemVectors>,
     audio_share: f32,
     rows: Vec<f32>,
-    points: Vec<Option<Point>>,
+    points: Vec<Point>,
 }
 
 impl Likeness {
@@ -50,7 +50,8 @@ impl Likeness {
                 self.rows.resize(self.rows.len() + self.vectors.dim(), 0.0);
             }
             let audible = self.audio_share > 0.0 && track.at() < self.catalogue.len();
-            self.points.push(if audible { point(self.catalogue.track(track)) } else { None });
+            let heard = if audible { point(self.catalogue.track(track)) } else { None };
+            self.points.push(heard.unwrap_or_else(|| far_away(self.points.len())));
         }
     }
 
@@ -58,8 +59,7 @@ impl Likeness {
     pub fn of(&self, a: usize, b: usize) -> f32 {
         let dim = self.vectors.dim();
         let row = |at: usize| &self.rows[at * dim..(at + 1) * dim];
-        let audio =
-            self.points[a].zip(self.points[b]).map_or(0.0, |(a, b)| 1.0 / (1.0 + squared_distance(&a, &b) / HALF));
+        let audio = 1.0 / (1.0 + squared_distance(&self.points[a], &self.points[b]) / HALF);
         (1.0 - self.audio_share) * dot(row(a), row(b)) + self.audio_share * audio
     }
 }
@@ -84,6 +84,13 @@ fn point(track: &Track) -> Option<Point> {
         *to = feature.map_or(0.0, |value| (value - usual) / spread);
     }
     sound.is_known().then_some(point)
+}
+
+/// The place of a track without audio: so far from every other that nothing is like it.
+fn far_away(at: usize) -> Point {
+    let mut point = [0.0; POINT];
+    point[6] = 1e9 * (at + 1) as f32;
+    point
 }
 
 fn squared_distance(a: &Point, b: &Point) -> f32 {
@@ -172,6 +179,6 @@ pub(super) mod tests {
         let (catalogue, _) = parts(&tracks);
         let mut bare = Likeness::new(catalogue, Arc::new(ItemVectors::none()), 0.4);
         bare.load([TrackIx(2), TrackIx(3), TrackIx(9)].into_iter());
-        assert!((bare.of(0, 1) - 0.4).abs() < 1e-6 && bare.of(0, 2) == 0.0);
+        assert!((bare.of(0, 1) - 0.4).abs() < 1e-6 && bare.of(0, 2).abs() < 1e-6);
     }
 }

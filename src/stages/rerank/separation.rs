@@ -7,8 +7,8 @@ use super::windows::{Broken, Groups, Rule, Windows};
 use crate::domain::{CandidateSet, Catalogue, RequestContext};
 use crate::pipeline::{Note, Reranker, StageError};
 
-/// At most `a` tracks of an artist in any `b` consecutive places, and the same of albums and recordings. The plays of the
-/// session and what sounds now are the places before the first; for recordings the list alone counts.
+/// At most `a` tracks of an artist in any `b` consecutive places, and the same of albums and recordings. What sounds now is
+/// the place before the first; for recordings the list alone counts.
 ///
 /// 1. Each place gets the best candidate left that breaks no window. That is the whole work where the pool is rich.
 /// 2. Where that runs into a corner, a search looks for a list that keeps every window, better candidates first.

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::beam::{Beam, Cost, MOST};
+use super::beam::{Beam, Cost, Course, MOST};
 use super::flow::Flow;
-use super::windows::{Groups, Rule, Windows};
+use super::windows::{Groups, Rule, Windows, sounding};
 use crate::domain::{CandidateSet, Catalogue, RequestContext};
 use crate::pipeline::{Note, Reranker, StageError};
 
-/// Tracks among which the next one is looked for.
-const REACH: usize = 16;
+/// Tracks among which the next one is looked for. Where the search leaves for the end what cannot stand there, it looks
+/// again among fewer, nearer to the given order.
+const REACHES: [usize; 2] = [10, 4];
 
 /// Mean cost of a transition before and after, 0..1.
 const BEFORE: &str = "cost_before";
@@ -34,7 +35,7 @@ pub struct TransitionRules {
 /// moved. Before any of that come the windows of separation and that no artist follows itself: an order breaks them in no
 /// more places than the given one. The order is never dearer than the given one.
 ///
-/// Lists of one track, the caller's own and those for surfaces of rank order stay. `O(limit * beam_width * 16)`; no
+/// Lists of one track, the caller's own and those for surfaces of rank order stay. `O(limit * beam_width * 14)`; no
 /// allocation once grown. Notes give the mean cost of a transition before and after.
 #[derive(Debug)]
 pub struct Transitions {
@@ -46,15 +47,17 @@ pub struct Transitions {
     costs: Vec<f32>,
     groups: Vec<Groups>,
     before: Vec<Groups>,
+    recent: Vec<Groups>,
     given: Vec<u32>,
+    list: Vec<u8>,
     notes: Vec<Note>,
 }
 
 impl Transitions {
     /// Takes the catalogue of the loaded bundle.
     pub fn new(catalogue: Arc<Catalogue>, rules: TransitionRules) -> Self {
-        let (flows, costs, groups, before, given, notes) = Default::default();
-        Self { catalogue, rules, beam: Beam::default(), flows, costs, groups, before, given, notes }
+        let (flows, costs, groups, before, recent, given, list, notes) = Default::default();
+        Self { catalogue, rules, beam: Beam::default(), flows, costs, groups, before, recent, given, list, notes }
     }
 
     /// Reads what the tracks of `given` sound like and belong to.
@@ -133,24 +136,28 @@ impl Reranker for Transitions {
         Groups::heard(context, &self.catalogue, &mut self.before);
         let artist = Rule { window: context.knobs.artist_window, ..self.rules.windows.artist };
         let windows = self.that_matter(Windows { artist, ..self.rules.windows });
-        let sounding = request.current_track.or(context.session.current.map(|play| play.track));
-        let sounding = sounding.filter(|track| track.at() < self.catalogue.len());
-        let sounding = sounding.map(|track| Flow::of(self.catalogue.track(track)));
-        let hold = self.rules.hold;
-        let step = |path: &[u8], next: u8| {
-            let at = usize::from(next);
-            let flow = match path.last() {
-                Some(last) => self.costs[usize::from(*last) * n + at],
-                None => sounding.map_or(0.0, |flow| flow.cost(&self.flows[at])),
-            };
-            let placed = path.iter().rev().map(|at| self.groups[usize::from(*at)]);
-            let newest_first = placed.chain(self.before.iter().rev().copied());
-            let repeats = newest_first.clone().next().is_some_and(|last| last.artist == self.groups[at].artist);
-            let broken = windows.broken(newest_first, self.groups[at]);
-            let windows = broken.map_or(FORBIDDEN, |broken| u32::from(broken.artist > 0) + u32::from(broken.album > 0));
-            Cost { broken: windows + u32::from(repeats), rest: flow + hold * at.abs_diff(path.len()) as f32 }
+        let sounding = sounding(context, &self.catalogue).map(|track| Flow::of(self.catalogue.track(track)));
+        let mut course = Listening {
+            flows: &self.flows,
+            costs: &self.costs,
+            groups: &self.groups,
+            before: &self.before,
+            windows,
+            sounding,
+            hold: self.rules.hold,
+            recent: &mut self.recent,
+            last: None,
+            place: 0,
         };
-        let (list, ..) = self.beam.search(n, self.rules.beam_width, REACH, &step);
+        self.list.clear();
+        self.list.extend(0..n as u8);
+        for reach in REACHES {
+            if let Some(list) = self.beam.search(n, self.rules.beam_width, reach, &mut course) {
+                self.list.copy_from_slice(list);
+                break;
+            }
+        }
+        let list = &self.list;
         order[..n].iter_mut().zip(list).for_each(|(place, at)| *place = self.given[usize::from(*at)]);
         let means = [
             (BEFORE, mean(&self.costs, &self.flows, 0..n, sounding.as_ref())),
@@ -162,6 +169,51 @@ impl Reranker for Transitions {
 
     fn notes(&self) -> &[Note] {
         &self.notes
+    }
+}
+
+/// A list as it is heard.
+struct Listening<'a> {
+    flows: &'a [Flow],
+    costs: &'a [f32],
+    groups: &'a [Groups],
+    /// What was heard before the list, oldest first.
+    before: &'a [Groups],
+    windows: Windows,
+    sounding: Option<Flow>,
+    hold: f32,
+    /// What comes right before the next place, newest first.
+    recent: &'a mut Vec<Groups>,
+    last: Option<usize>,
+    place: usize,
+}
+
+impl Course for Listening<'_> {
+    fn follow(&mut self, path: &[u8]) {
+        let placed = path.iter().rev().map(|at| self.groups[usize::from(*at)]);
+        let newest_first = placed.chain(self.before.iter().rev().copied());
+        self.recent.clear();
+        self.recent.extend(newest_first.take(self.windows.reach().max(1)));
+        self.last = path.last().map(|at| usize::from(*at));
+        self.place = path.len();
+    }
+
+    fn cost(&self, next: u8) -> Cost {
+        let at = usize::from(next);
+        let flow = match (self.last, &self.sounding) {
+            (Some(last), _) => self.costs[last * self.flows.len() + at],
+            (None, Some(sounding)) => sounding.cost(&self.flows[at]),
+            (None, None) => 0.0,
+        };
+        let group = self.groups[at];
+        let repeats = self.recent.first().is_some_and(|last| last.artist == group.artist);
+        // Whatever comes early makes others come late by as many places; charged at once, so that beginnings compare.
+        let moved = 2 * at.saturating_sub(self.place);
+        let broken = match self.windows.broken(self.recent.iter().copied(), group) {
+            Some(broken) => u32::from(broken.artist > 0) + u32::from(broken.album > 0),
+            None => FORBIDDEN,
+        };
+        Cost { broken: broken + u32::from(repeats), rest: flow + self.hold * moved as f32 }
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Groups {
     pub(super) artist: u32,
     /// Its album, or none.
     pub(super) album: u32,
-    /// Its recording; none for what was heard before the list: which of it may come again is for filters to say.
+    /// Its recording; none for what sounds before the list: whether that may come again is for filters to say.
     pub(super) recording: u32,
 }
 
@@ -56,14 +56,18 @@ impl Groups {
         }
     }
 
-    /// Puts into `before` what comes before a list, oldest first: the plays of the session's window, then what sounds.
+    /// Puts into `before` what comes before a list: what sounds now, if something does.
     pub(super) fn heard(context: &RequestContext, catalogue: &Catalogue, before: &mut Vec<Self>) {
+        let known = sounding(context, catalogue);
         before.clear();
-        let played = context.session.window.iter().map(|play| play.track);
-        let sounding = context.request.current_track.or(context.session.current.map(|play| play.track));
-        let known = played.chain(sounding).filter(|track| track.at() < catalogue.len());
         before.extend(known.map(|track| Self { recording: NONE, ..Self::of(catalogue, track) }));
     }
+}
+
+/// What sounds now, if the catalogue knows it.
+pub(super) fn sounding(context: &RequestContext, catalogue: &Catalogue) -> Option<TrackIx> {
+    let track = context.request.current_track.or(context.session.current.map(|play| play.track));
+    track.filter(|track| track.at() < catalogue.len())
 }
 
 /// What a track in a place breaks, by how many places the windows would have to be smaller. Orders by what is worse: an
@@ -93,6 +97,11 @@ pub struct Windows {
 }
 
 impl Windows {
+    /// How far back from a place the rules look, places.
+    pub(super) fn reach(&self) -> usize {
+        self.artist.reach().max(self.album.reach()).max(self.recording.reach())
+    }
+
     /// What a track breaks after `before` (newest first); `None` where its recording must not stand there.
     pub(super) fn broken(&self, before: impl Iterator<Item = Groups> + Clone, track: Groups) -> Option<Broken> {
         if self.recording.shrink(before.clone().map(|g| g.recording), track.recording) > 0 {
