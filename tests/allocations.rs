@@ -1,4 +1,4 @@
-//! Retrieval and ranking do not allocate in the steady state: counted by an allocator of this process's own.
+//! Retrieval, ranking and re-ranking do not allocate in the steady state: counted by an allocator of this process's own.
 
 #![expect(clippy::unwrap_used, reason = "what a test is built on must be there")]
 
@@ -13,8 +13,9 @@ use segue::config::{Config, Engine};
 use segue::domain::{CandidateSet, Knobs, Request, RequestContext, Retrieved, Source, TaskScores};
 use segue::features::StateStore;
 use segue::inference::{InferenceError, OrtRanker, RankerModel, Runtime};
-use segue::pipeline::{Deadline, Ranker};
+use segue::pipeline::{Deadline, Ranker, Reranker};
 use segue::stages::rank::MmoeRanker;
+use segue::stages::rerank::{Diversity, Rule, Separation, TransitionRules, Transitions, Windows};
 use segue::tables::read_events;
 
 /// The system's allocator, counting the calls of each thread.
@@ -154,6 +155,44 @@ fn ranking_allocates_nothing_of_its_own_in_the_steady_state() {
     };
     served.contexts.iter().for_each(&mut rank);
     assert_eq!(allocations(|| served.contexts.iter().for_each(&mut rank)), 0);
+}
+
+#[test]
+fn reranking_allocates_nothing_in_the_steady_state() {
+    let served = served(Engine::Exact);
+    let bundle = &served.bundle;
+    let (catalogue, vectors) = (|| Arc::clone(&bundle.catalogue), || Arc::clone(&bundle.vectors));
+    let rule = |window| Rule { most: 1, window };
+    let windows = Windows { artist: rule(4), album: rule(8), recording: rule(100) };
+    let rules = TransitionRules { windows, beam_width: 8, hold: 0.02, rank_order_surfaces: Vec::new() };
+    let mut stages: [Box<dyn Reranker>; 4] = [
+        Box::new(Diversity::dpp(catalogue(), vectors(), 0.3)),
+        Box::new(Diversity::mmr(catalogue(), vectors(), 0.3)),
+        Box::new(Separation::new(catalogue(), windows)),
+        Box::new(Transitions::new(catalogue(), rules)),
+    ];
+    let mut candidates = CandidateSet::default();
+    bundle.popularity.top.iter().for_each(|t| candidates.push(Retrieved { track: *t, score: 0.0 }, Source::Popular));
+    let mut scores: Vec<f32> = (0..1_000).map(|row| 1.0 - row as f32 / 1_000.0).collect();
+    let (mut propensity, mut order) = (vec![None; 1_000], Vec::with_capacity(1_000));
+    for stage in &mut stages {
+        let mut rerank = |context: &RequestContext| {
+            // The second pool is shorter than the list.
+            for rows in [0..1_000, 0..8] {
+                order.clear();
+                order.extend(rows);
+                stage.rerank(context, &candidates, &mut scores, &mut propensity, &mut order, 50).unwrap();
+            }
+            assert!(!order.is_empty());
+        };
+        let contexts = served.contexts.iter().cloned().map(|mut context| {
+            Arc::make_mut(&mut context.request).diversity = 0.7;
+            context
+        });
+        let contexts: Vec<_> = contexts.collect();
+        contexts.iter().for_each(&mut rerank);
+        assert_eq!(allocations(|| contexts.iter().for_each(&mut rerank)), 0, "{}", stage.name());
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::AppError;
 use crate::bundle::Bundle;
-use crate::config::Config;
+use crate::config::{Config, DiversityMethod};
 use crate::domain::Rung;
 use crate::features::{Assembler, StateStore, day_of};
 use crate::inference::{OrtRanker, OrtUserTower};
@@ -17,7 +17,9 @@ use crate::stages::filter::{
 };
 use crate::stages::observe::{MetricsObserver, ServedObserver, TraceObserver, TraceStore};
 use crate::stages::rank::MmoeRanker;
-use crate::stages::rerank::{ArtistSeparation, Diversity, PopularityPenalty, SkipPenalty};
+use crate::stages::rerank::{
+    Diversity, PopularityPenalty, Rule, Separation, SkipPenalty, TransitionRules, Transitions, Windows,
+};
 use crate::stages::retrieve::{
     ArtistCharts, Exploration, Fresh, GlobalTop, MarketTop, Popular, SessionArtists, TwoTower, UserTop,
 };
@@ -104,7 +106,7 @@ impl Wiring {
         if self.config.filters.served_before {
             builder = builder.filter(ServedBefore::new(Arc::clone(catalogue)));
         }
-        let builder = self.rerankers(self.hard_filters(builder));
+        let builder = self.order(self.rerankers(self.hard_filters(builder)));
         Ok(self
             .ladder(builder)
             .observer(ServedObserver::new(Arc::clone(&self.state)))
@@ -192,13 +194,43 @@ impl Wiring {
         ]
     }
 
+    /// What chooses the tracks of a list.
     fn rerankers(&self, builder: PipelineBuilder) -> PipelineBuilder {
-        let bundle = &self.bundle;
-        builder
-            .reranker(SkipPenalty::new(Arc::clone(&bundle.catalogue), Arc::clone(&bundle.vectors)))
-            .reranker(PopularityPenalty::new(Arc::clone(&bundle.popularity)))
-            .reranker(Diversity::new(Arc::clone(&bundle.vectors)))
-            .reranker(ArtistSeparation::new(Arc::clone(&bundle.catalogue)))
+        let (bundle, rules) = (&self.bundle, &self.config.rerank);
+        let (catalogue, vectors) = (|| Arc::clone(&bundle.catalogue), || Arc::clone(&bundle.vectors));
+        let builder = builder
+            .reranker(SkipPenalty::new(catalogue(), vectors()))
+            .reranker(PopularityPenalty::new(Arc::clone(&bundle.popularity)));
+        let builder = match rules.diversity {
+            DiversityMethod::Dpp => builder.reranker(Diversity::dpp(catalogue(), vectors(), rules.audio_share)),
+            DiversityMethod::Mmr => builder.reranker(Diversity::mmr(catalogue(), vectors(), rules.audio_share)),
+        };
+        builder.reranker(Separation::new(catalogue(), self.windows()))
+    }
+
+    /// What orders them for playing. Not for offline pipelines: their figures are of the ranking.
+    fn order(&self, builder: PipelineBuilder) -> PipelineBuilder {
+        let rules = &self.config.rerank;
+        if !rules.transitions {
+            return builder;
+        }
+        let rules = TransitionRules {
+            windows: self.windows(),
+            beam_width: rules.beam_width,
+            hold: rules.transition_hold,
+            rank_order_surfaces: rules.rank_order_surfaces.clone(),
+        };
+        builder.reranker(Transitions::new(Arc::clone(&self.bundle.catalogue), rules))
+    }
+
+    /// The rules that keep tracks apart.
+    fn windows(&self) -> Windows {
+        let rules = &self.config.rerank;
+        Windows {
+            artist: Rule { most: rules.artist_most, window: self.config.knobs.artist_window },
+            album: Rule { most: rules.album_most, window: rules.album_window },
+            recording: Rule { most: 1, window: rules.recording_window },
+        }
     }
 
     fn ladder(&self, builder: PipelineBuilder) -> PipelineBuilder {

@@ -17,6 +17,7 @@ use crate::evaluate::{
 use crate::features::StateStore;
 use crate::inference::Runtime;
 use crate::pipeline::Pipeline;
+use crate::stages::rerank::Likeness;
 use crate::tables::read_events;
 
 /// Candidates a baseline may propose.
@@ -46,6 +47,9 @@ pub(super) struct Args {
     /// Never propose what was played in the session (as serving does); histories repeat, so the default lets them
     #[arg(long)]
     no_repeats: bool,
+    /// Diversity dials to evaluate, 0..1, with commas between; the first is the system called `segue`
+    #[arg(long, value_name = "DIALS", value_delimiter = ',', default_value = "0", value_parser = dial)]
+    diversity: Vec<f32>,
     /// Directory for report.json, report.txt and report.svg; absent: only the table is printed
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -79,6 +83,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A dial of a request.
+fn dial(given: &str) -> Result<f32, String> {
+    let value = given.parse::<f32>().map_err(|error| error.to_string())?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("must be in 0..=1".into()) }
+}
+
 /// Where the test period begins. A bundle knows everything before its date: tested on that, it would tell what it has seen.
 fn test_from_ms(asked: Option<i64>, as_of_ms: i64) -> anyhow::Result<i64> {
     match asked {
@@ -101,11 +111,17 @@ fn evaluate(
 ) -> anyhow::Result<EvalReport> {
     let state = Arc::new(StateStore::new(&config.state, &config.signals));
     let wiring = Wiring::new(config, Arc::clone(&bundle), Arc::clone(&state));
-    let mut pipelines = systems(&wiring, repeats)?;
+    let mut pipelines = systems(&wiring, repeats, &args.diversity)?;
     let mut systems: Vec<System<'_>> = pipelines
         .iter_mut()
-        .map(|(name, pipeline)| System { name: (*name).to_owned(), pipeline, heads: *name == "segue" })
+        .map(|(name, diversity, pipeline)| System {
+            heads: *name == "segue",
+            name: name.clone(),
+            pipeline,
+            diversity: *diversity,
+        })
         .collect();
+    let likeness = Likeness::new(Arc::clone(&bundle.catalogue), Arc::clone(&bundle.vectors), config.rerank.audio_share);
     let events = args.data.join("events.parquet");
     let progress = Progress::new("moments");
     let apply = |event: &Event, ended: &mut Vec<LabelledPlay>| {
@@ -116,24 +132,37 @@ fn evaluate(
         }
     };
     let shown = |at: evaluate::Progress| progress.set(at.moments, at.of);
-    Ok(evaluate::run(plan, &bundle.catalogue, || read_events(&events), apply, &mut systems, shown)?)
+    Ok(evaluate::run(plan, &bundle.catalogue, likeness, || read_events(&events), apply, &mut systems, shown)?)
 }
 
-fn systems(wiring: &Wiring, repeats: Repeats) -> Result<Vec<(&'static str, Pipeline)>, AppError> {
+/// Name, diversity dial and pipeline of each system.
+fn systems(wiring: &Wiring, repeats: Repeats, dials: &[f32]) -> Result<Vec<(String, f32, Pipeline)>, AppError> {
     let bundle = wiring.bundle();
     let popularity = || Arc::clone(&bundle.popularity);
     let recent = RecentArtists::new(Arc::clone(&bundle.catalogue), &bundle.popularity);
-    Ok(vec![
-        ("segue", wiring.offline(repeats)?.build()),
-        ("popular", wiring.baseline(GlobalPopular::new(popularity()), BASELINE_QUOTA).build()),
-        ("popular in market", wiring.baseline(MarketPopular::new(popularity()), BASELINE_QUOTA).build()),
-        ("recent artists", wiring.baseline(recent, BASELINE_QUOTA).build()),
-    ])
+    let mut systems = Vec::new();
+    for (at, dial) in dials.iter().enumerate() {
+        let name = if at == 0 { "segue".to_owned() } else { format!("segue, diversity {dial}") };
+        systems.push((name, *dial, wiring.offline(repeats)?.build()));
+    }
+    let baselines = [
+        ("popular", wiring.baseline(GlobalPopular::new(popularity()), BASELINE_QUOTA)),
+        ("popular in market", wiring.baseline(MarketPopular::new(popularity()), BASELINE_QUOTA)),
+        ("recent artists", wiring.baseline(recent, BASELINE_QUOTA)),
+    ];
+    systems.extend(baselines.map(|(name, builder)| (name.to_owned(), 0.0, builder.build())));
+    Ok(systems)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dials_lie_between_0_and_1() {
+        assert_eq!([dial("0"), dial("0.25"), dial("1")], [Ok(0.0), Ok(0.25), Ok(1.0)]);
+        assert!(["1.1", "-0.1", "NaN", "much"].iter().all(|wrong| dial(wrong).is_err()));
+    }
 
     #[test]
     fn a_bundle_is_not_tested_on_what_it_has_seen() {

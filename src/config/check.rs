@@ -10,7 +10,7 @@ use super::faults::{Fault, Problem};
 use super::layers::Setting;
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 42] = [
+const RANGES: [(&str, f64, f64); 49] = [
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -31,6 +31,13 @@ const RANGES: [(&str, f64, f64); 42] = [
     ("retrieval.fresh", 0.0, 10_000.0),
     ("retrieval.exploration", 0.0, 10_000.0),
     ("retrieval.fresh_days", 1.0, 3_650.0),
+    ("rerank.audio_share", 0.0, 1.0),
+    ("rerank.artist_most", 1.0, 50.0),
+    ("rerank.album_most", 1.0, 50.0),
+    ("rerank.album_window", 1.0, 100.0),
+    ("rerank.recording_window", 1.0, 100.0),
+    ("rerank.beam_width", 1.0, 1_024.0),
+    ("rerank.transition_hold", 0.0, 1.0),
     ("signals.early_skip_ms", 0.0, 60_000.0),
     ("signals.positive_ms", 1_000.0, 600_000.0),
     ("signals.skip_decay", 0.0, 1.0),

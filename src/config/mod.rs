@@ -5,11 +5,13 @@ mod check;
 mod faults;
 mod layers;
 mod load;
+mod rerank;
 mod schema;
 mod sections;
 
 pub use faults::{ConfigFaults, Fault, Origin, Problem};
 pub use load::{environment, load};
+pub use rerank::{DiversityMethod, RerankConfig};
 pub use sections::{
     CatalogueConfig, Config, Device, Durability, Engine, EventStore, EventsConfig, FilterConfig, IndexConfig,
     InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, RetrievalConfig, ServerConfig, SignalConfig,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::RerankConfig;
 use crate::domain::Knobs;
 
 /// Everything that can be configured.
@@ -24,6 +25,8 @@ pub struct Config {
     pub retrieval: RetrievalConfig,
     /// Filters that are a matter of policy.
     pub filters: FilterConfig,
+    /// How the list is put together from the ranking.
+    pub rerank: RerankConfig,
     /// How events are read as verdicts.
     pub signals: SignalConfig,
     /// Live state.

@@ -28,7 +28,7 @@ pub struct Knobs {
     pub popularity_penalty: f32,
     /// Strength of the penalty of what this session skipped early: by the same artist, or alike. Default 0.2, range 0..5.
     pub skip_penalty: f32,
-    /// At most one track of an artist in any `artist_window` consecutive places. Default 4, range 1..50; 1 = off.
+    /// At most `rerank.artist_most` tracks (1) of an artist in any `artist_window` consecutive places. Default 4, range 1..50; 1 = off.
     pub artist_window: usize,
 }
 

@@ -35,7 +35,7 @@ pub struct Request {
     pub session_id: Option<SessionId>,
     /// Tracks wanted, 1..=100.
     pub limit: usize,
-    /// Where the list is shown, e.g. `radio`; a label for logs, never for metrics.
+    /// Where the list is shown, e.g. `radio`: whether it stays in rank order. A label for logs, never for metrics.
     pub surface: Option<String>,
     /// What sounds now.
     pub current_track: Option<TrackIx>,

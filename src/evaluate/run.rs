@@ -13,6 +13,7 @@ use super::tally::{LIST_LEN, Tally};
 use crate::backfill::{MomentSampler, stable_hash};
 use crate::domain::{Answer, Catalogue, Event, EventType, Knobs, Request, SessionId, TrackIx, UserId};
 use crate::pipeline::{Deadline, Pipeline, Width};
+use crate::stages::rerank::Likeness;
 
 /// What is evaluated, and how.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,8 +32,6 @@ pub struct EvalConfig {
     pub knobs: Knobs,
     /// The requests' discovery dial. Default 0: evaluation against what was really played wants no novelty for its own sake.
     pub discovery: f32,
-    /// The requests' diversity dial. Default 0.
-    pub diversity: f32,
 }
 
 impl Default for EvalConfig {
@@ -45,7 +44,6 @@ impl Default for EvalConfig {
             seed: 1,
             knobs: Knobs::default(),
             discovery: 0.0,
-            diversity: 0.0,
         }
     }
 }
@@ -59,6 +57,8 @@ pub struct System<'a> {
     pub pipeline: &'a mut Pipeline,
     /// Whether the heads of its ranker are evaluated too; at most one system should.
     pub heads: bool,
+    /// Its requests' diversity dial, 0..1.
+    pub diversity: f32,
 }
 
 /// How far an evaluation is.
@@ -75,7 +75,7 @@ pub struct Progress {
 /// Replays `events` in time order and asks every system at the same sampled moments: the `play_start`s of the test period,
 /// each just before it is applied. The target is the track that was really played.
 ///
-/// `events` is called twice, once to draw the moments and once to replay. `apply` applies an event to the state that the
+/// `likeness` measures how far the tracks of a list lie apart. `events` is called twice, once to draw the moments and once to replay. `apply` applies an event to the state that the
 /// pipelines read and appends the plays it ended. Tracks outside `catalogue` are no targets.
 ///
 /// # Errors
@@ -83,6 +83,7 @@ pub struct Progress {
 pub fn run<I, E>(
     config: &EvalConfig,
     catalogue: &Catalogue,
+    likeness: Likeness,
     mut events: impl FnMut() -> Result<I, E>,
     mut apply: impl FnMut(&Event, &mut Vec<LabelledPlay>),
     systems: &mut [System<'_>],
@@ -100,7 +101,7 @@ where
     }
     let moments_in_test = sampler.offered();
     let moments = sampler.finish();
-    let mut evaluation = Evaluation::new(config, catalogue, systems, &moments);
+    let mut evaluation = Evaluation::new(config, catalogue, likeness, systems, &moments);
     let mut ended = Vec::new();
     for (ordinal, event) in events()?.enumerate() {
         let event = event?;
@@ -126,6 +127,7 @@ fn target(config: &EvalConfig, catalogue: &Catalogue, event: &Event) -> Option<T
 struct Evaluation<'a> {
     config: &'a EvalConfig,
     catalogue: &'a Catalogue,
+    likeness: Likeness,
     users: HashMap<UserId, u32>,
     tallies: Vec<Tally>,
     heads: Heads,
@@ -133,10 +135,16 @@ struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    fn new(config: &'a EvalConfig, catalogue: &'a Catalogue, systems: &[System<'_>], moments: &HashSet<u64>) -> Self {
+    fn new(
+        config: &'a EvalConfig,
+        catalogue: &'a Catalogue,
+        likeness: Likeness,
+        systems: &[System<'_>],
+        moments: &HashSet<u64>,
+    ) -> Self {
         let tallies = systems.iter().map(|system| Tally::new(&system.name, catalogue.len())).collect();
         let users = HashMap::with_capacity(moments.len());
-        Self { config, catalogue, users, tallies, heads: Heads::default(), moments: 0 }
+        Self { config, catalogue, likeness, users, tallies, heads: Heads::default(), moments: 0 }
     }
 
     /// Asks every system what it would serve now.
@@ -144,10 +152,11 @@ impl<'a> Evaluation<'a> {
         self.moments += 1;
         let next = self.users.len() as u32;
         let user = *self.users.entry(event.user_id.clone()).or_insert(next);
-        let request = Arc::new(self.request(event));
         for (at, system) in systems.iter_mut().enumerate() {
+            let request = Arc::new(Request { diversity: system.diversity, ..self.request(event) });
             let answer = self.ask(Arc::clone(&request), system.pipeline);
-            self.tallies[at].add(user, target, &answer, system.pipeline.last_candidates());
+            let distance = self.likeness.distance(answer.tracks.iter().map(|served| served.track));
+            self.tallies[at].add(user, target, &answer, distance, system.pipeline.last_candidates());
             if system.heads && !system.pipeline.last_scores().complete.is_empty() {
                 self.score(user, target, &event.session_id, &request, system.pipeline);
             }
@@ -170,7 +179,6 @@ impl<'a> Evaluation<'a> {
         Request {
             limit: LIST_LEN,
             discovery: self.config.discovery,
-            diversity: self.config.diversity,
             seed: stable_hash(self.config.seed, event.event_id.as_str()),
             ..Request::before(event, self.catalogue)
         }
@@ -200,7 +208,7 @@ impl<'a> Evaluation<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CandidateSet, EventId, RequestContext, Retrieved, Source, TaskScores, TrackId};
+    use crate::domain::{CandidateSet, EventId, ItemVectors, RequestContext, Retrieved, Source, TaskScores, TrackId};
     use crate::pipeline::{OnFailure, PipelineBuilder, Ranker, Retriever, StageError};
     use crate::stages::testing::track;
     use std::convert::Infallible;
@@ -279,14 +287,14 @@ mod tests {
     }
 
     fn evaluate(config: &EvalConfig) -> EvalReport {
-        let catalogue = Catalogue::new((0..TRACKS as usize).map(|row| track(row, "a")).collect()).unwrap();
+        let catalogue = Arc::new(Catalogue::new((0..TRACKS as usize).map(|row| track(row, "a")).collect()).unwrap());
         let last = Arc::new(AtomicU32::new(TRACKS - 1));
         let retriever = || Successor(Arc::clone(&last));
         let mut full = PipelineBuilder::default().retriever(retriever(), 1_000, OnFailure::Skip).ranker(Even).build();
         let mut bare = PipelineBuilder::default().retriever(retriever(), 3, OnFailure::Skip).build();
         let mut systems = [
-            System { name: "full".into(), pipeline: &mut full, heads: true },
-            System { name: "bare".into(), pipeline: &mut bare, heads: false },
+            System { name: "full".into(), pipeline: &mut full, heads: true, diversity: 0.0 },
+            System { name: "bare".into(), pipeline: &mut bare, heads: false, diversity: 0.0 },
         ];
         let apply = |event: &Event, ended: &mut Vec<LabelledPlay>| {
             let track = catalogue.find(event.track_id.as_ref().unwrap().as_str()).unwrap();
@@ -296,7 +304,9 @@ mod tests {
             }
         };
         let events = || Ok::<_, Infallible>(events().into_iter().map(Ok));
-        run(config, &catalogue, events, apply, &mut systems, |_| {}).unwrap()
+        let vectors = Arc::new(ItemVectors::none());
+        let likeness = Likeness::new(Arc::clone(&catalogue), vectors, 0.0);
+        run(config, &catalogue, likeness, events, apply, &mut systems, |_| {}).unwrap()
     }
 
     #[test]
@@ -306,7 +316,7 @@ mod tests {
         assert_eq!((report.moments, report.moments_in_test, report.users), (50, 50, 3));
         for system in &report.systems {
             let hits: Vec<f64> = system.metrics.iter().map(|metric| metric.estimate.value).collect();
-            assert_eq!(hits, [1.0; 5], "{}: the track to come stands first, in retrieval and in the list", system.name);
+            assert_eq!(hits, [1.0; 6], "{}: the track to come stands first, nothing is known to be alike", system.name);
         }
         assert_eq!(report.systems[0].rungs.get("full"), Some(&50));
         assert_eq!(report.systems[1].rungs.get("retrieval_order"), Some(&50));

@@ -14,7 +14,7 @@ const TOWER_LEN: usize = 100;
 /// Places of the merged pool that count.
 const POOL_LEN: usize = 1_000;
 
-const METRICS: [&str; 5] = ["recall_two_tower@100", "recall_pool@1000", "hr@20", "mrr@20", "ndcg@20"];
+const METRICS: [&str; 6] = ["recall_two_tower@100", "recall_pool@1000", "hr@20", "mrr@20", "ndcg@20", "distance@20"];
 /// Position of the figure that only a system with a two-tower source has.
 const TOWER: usize = 0;
 
@@ -46,7 +46,15 @@ impl Tally {
 
     /// Takes one answer and the candidates it was chosen from. The two-tower retriever's own list is what carries its
     /// source: all of it where that retriever is wired first.
-    pub(super) fn add(&mut self, user: u32, target: TrackIx, answer: &Answer, candidates: &CandidateSet) {
+    /// `distance`: of the tracks of the list from each other, 0 where there are no two.
+    pub(super) fn add(
+        &mut self,
+        user: u32,
+        target: TrackIx,
+        answer: &Answer,
+        distance: Option<f32>,
+        candidates: &CandidateSet,
+    ) {
         let mut tower = candidates.tracks.iter().zip(&candidates.sources).filter(|(_, s)| **s == Source::TwoTower);
         self.has_tower |= tower.clone().next().is_some();
         let from_tower = tower.position(|(track, _)| *track == target);
@@ -60,6 +68,7 @@ impl Tally {
             recall_at(in_list, LIST_LEN),
             reciprocal_rank_at(in_list, LIST_LEN),
             ndcg_at(in_list, LIST_LEN),
+            f64::from(distance.unwrap_or(0.0)),
         ];
         let user = user as usize;
         if self.rows.len() <= user {
@@ -107,12 +116,12 @@ pub(super) mod tests {
     /// Two moments of one listener: the system finds one target in second place, popularity none.
     pub(in crate::evaluate) fn report() -> EvalReport {
         let mut system = Tally::new("segue", 10);
-        system.add(0, TrackIx(1), &answer(3), &candidates(4));
-        system.add(0, TrackIx(9), &answer(3), &candidates(4));
+        system.add(0, TrackIx(1), &answer(3), Some(0.5), &candidates(4));
+        system.add(0, TrackIx(9), &answer(3), Some(0.75), &candidates(4));
         let mut popular = Tally::new("popularity", 10);
         let mut pool = CandidateSet::default();
         pool.push(Retrieved { track: TrackIx(2), score: 1.0 }, Source::Popular);
-        popular.add(0, TrackIx(9), &answer(1), &pool);
+        popular.add(0, TrackIx(9), &answer(1), None, &pool);
         let head = HeadReport {
             task: "skip",
             against: "played",
@@ -137,7 +146,7 @@ pub(super) mod tests {
         let report = report();
         let value = |name| report.systems[0].metrics.iter().find(|m| m.name == name).unwrap().estimate.value;
         assert_eq!((value("recall_two_tower@100"), value("recall_pool@1000"), value("hr@20")), (0.5, 0.5, 0.5));
-        assert_eq!(value("mrr@20"), 0.25);
+        assert_eq!((value("mrr@20"), value("distance@20")), (0.25, 0.625));
         assert!((value("ndcg@20") - 0.5 / 3f64.log2()).abs() < 1e-12);
         assert_eq!(report.systems[0].coverage, 0.3);
         assert_eq!(report.systems[0].rungs.get("full"), Some(&2));
@@ -149,7 +158,7 @@ pub(super) mod tests {
         let mut pool = CandidateSet::default();
         pool.push(Retrieved { track: TrackIx(2), score: 1.0 }, Source::Fallback);
         let mut tally = Tally::new("segue", 10);
-        tally.add(0, TrackIx(2), &answer(3), &pool);
+        tally.add(0, TrackIx(2), &answer(3), None, &pool);
         let report = tally.report(10, 1);
         let values: Vec<f64> = report.metrics.iter().map(|metric| metric.estimate.value).collect();
         assert_eq!(values[..2], [0.0, 1.0], "recall of the pool, hit rate of the list");

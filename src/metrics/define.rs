@@ -1,7 +1,7 @@
 //! The macro that makes a metric's doc comment its help text, and the constructors it calls.
 
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    CounterVec, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 /// Defines a struct of metrics. Each field is `name: Type = constructor("metric_name", arguments)`; its doc comment is
@@ -48,6 +48,10 @@ pub(super) fn counter(registry: &Registry, name: &str, help: &str) -> Made<IntCo
 
 pub(super) fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Made<IntCounterVec> {
     registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+pub(super) fn float_counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Made<CounterVec> {
+    registered(registry, CounterVec::new(Opts::new(name, help), labels))
 }
 
 pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> Made<IntGauge> {

@@ -1,6 +1,6 @@
 //! Metrics of the pipeline: per stage and per answer.
 
-use prometheus::{HistogramVec, IntCounterVec};
+use prometheus::{CounterVec, HistogramVec, IntCounterVec};
 
 use super::define::metrics;
 
@@ -19,6 +19,8 @@ metrics! {
         candidates_out: IntCounterVec = counters("segue_stage_candidates_out_total", &["stage"]),
         /// Executions of a stage by how they ended: ok, failed, late, contract, absent.
         outcomes: IntCounterVec = counters("segue_stage_outcomes_total", &["stage", "outcome"]),
+        /// Sums of what stages tell of their work: places in which a rule gave way, mean cost of a transition before and after.
+        notes: CounterVec = float_counters("segue_stage_notes_total", &["stage", "note"]),
     }
 }
 

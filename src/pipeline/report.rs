@@ -47,6 +47,15 @@ impl Outcome {
     }
 }
 
+/// A figure that a stage tells of its work, e.g. in how many places a rule gave way.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, utoipa::ToSchema)]
+pub struct Note {
+    /// What it is; a closed set of names a stage.
+    pub note: &'static str,
+    /// Its value.
+    pub value: f32,
+}
+
 /// The report of one stage in one request.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct StageReport {
@@ -65,4 +74,8 @@ pub struct StageReport {
     /// What went wrong, for people; never an id of a listener.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What a re-ranker tells of its work; absent where it has nothing to tell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub notes: Vec<Note>,
 }

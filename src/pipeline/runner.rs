@@ -92,6 +92,7 @@ impl<'a> Run<'a> {
             candidates_out: candidates_in,
             outcome: Outcome::Ok,
             detail: None,
+            notes: Vec::new(),
         };
         let result = match result {
             Ok((value, candidates_out)) => {
@@ -253,6 +254,7 @@ impl Pipeline {
                 candidates_out: candidates.len(),
                 outcome: if marked.is_ok() { Outcome::Ok } else { Outcome::Failed },
                 detail: None,
+                notes: Vec::new(),
             });
         }
     }
@@ -305,7 +307,11 @@ impl Pipeline {
                 contract::check_scores(list_scores)?;
                 Ok(((), order.len()))
             });
-            if done.is_err() {
+            if done.is_ok()
+                && let Some(report) = run.reports.last_mut()
+            {
+                report.notes.extend_from_slice(stage.notes());
+            } else if done.is_err() {
                 order.clone_from(kept);
                 list_scores.iter_mut().filter(|s| !s.is_finite()).for_each(|s| *s = f32::MIN);
             }

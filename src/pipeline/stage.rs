@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Deadline, Outcome};
+use super::{Deadline, Note, Outcome};
 use crate::domain::{
     Answer, CandidateSet, Intent, RemovalReason, RequestContext, Retrieved, Rung, SessionState, Source, TaskScores,
     TrackIx, UnitVector, UserProfile,
@@ -181,6 +181,11 @@ pub trait Reranker: Send {
         order: &mut Vec<u32>,
         limit: usize,
     ) -> Result<(), StageError>;
+
+    /// What the last call did, for its report; each name at most once. Nothing where there is nothing to tell.
+    fn notes(&self) -> &[Note] {
+        &[]
+    }
 }
 
 /// Sees the finished answer. Must copy what it needs to a bounded channel and return; a full channel is a counted drop.

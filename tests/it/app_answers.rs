@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::app_support::{TestApp, ids};
 
 /// The stages of the funnel in the order in which they report.
-const STAGES: [&str; 24] = [
+const STAGES: [&str; 25] = [
     "session",
     "profile",
     "user_vector",
@@ -29,8 +29,9 @@ const STAGES: [&str; 24] = [
     "mmoe",
     "skip_penalty",
     "popularity_penalty",
-    "diversity",
-    "artist_separation",
+    "dpp",
+    "separation",
+    "transitions",
 ];
 
 fn stages(trace: &Value) -> Vec<&str> {
@@ -108,14 +109,16 @@ async fn metrics_count_what_was_answered() {
 
 #[actix_web::test]
 async fn weights_count_from_the_next_request() {
-    let app = TestApp::with(|config| config.knobs.artist_window = 1);
+    let app = TestApp::with(|config| (config.knobs.artist_window, config.rerank.album_window) = (1, 1));
     app.past("u1", [3, 4, 8]).await;
     let weigh = |complete: f32, skip: f32, like: f32| {
         json!({"blend": {"complete": complete, "skip": skip, "like": like}, "popularity_penalty": 0.3, "skip_penalty": 0.2,
                "artist_window": 1})
     };
     let put = async |knobs: &Value| app.ask(TestRequest::put().uri("/admin/knobs").set_json(knobs)).await;
-    let ask = async || app.next(json!({"user_id": "u1", "limit": 50, "diversity": 0, "discovery": 0})).await;
+    let ask = async || {
+        app.next(json!({"user_id": "u1", "limit": 50, "diversity": 0, "discovery": 0, "surface": "chart"})).await
+    };
     assert_eq!(app.get("/admin/knobs").await["artist_window"], 1);
     let before = ids(&ask().await);
     for (weights, task, sign) in

@@ -15,9 +15,10 @@ fn number(value: &Value) -> f64 {
 
 #[actix_web::test]
 async fn a_full_answer_is_ranked_and_complete() {
-    let app = TestApp::with(|config| config.knobs.artist_window = 1);
+    let app = TestApp::with(|config| (config.knobs.artist_window, config.rerank.album_window) = (1, 1));
     app.past("u1", [3, 4, 8]).await;
-    let answer = app.next(json!({"user_id": "u1", "limit": 20, "diversity": 0, "discovery": 0})).await;
+    let answer =
+        app.next(json!({"user_id": "u1", "limit": 20, "diversity": 0, "discovery": 0, "surface": "chart"})).await;
     assert_eq!((&answer["rung"], &answer["degraded"]), (&json!("full"), &json!([])), "{answer}");
     assert_eq!(answer["bundle"], bundle(&app).version.as_ref());
     assert!(answer.get("unknown_ids").is_none() && answer.get("trace").is_none());

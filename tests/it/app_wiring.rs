@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use segue::config::DiversityMethod;
 use segue::metrics::Metrics;
 use segue::stages::observe::TraceStore;
 
 use crate::app_support::TestApp;
 
-const SERVING: [&str; 30] = [
+const SERVING: [&str; 31] = [
     "context session Skip",
     "context profile Skip",
     "context user_vector Skip",
@@ -30,8 +31,9 @@ const SERVING: [&str; 30] = [
     "rank mmoe",
     "rerank skip_penalty",
     "rerank popularity_penalty",
-    "rerank diversity",
-    "rerank artist_separation",
+    "rerank dpp",
+    "rerank separation",
+    "rerank transitions",
     "observe served",
     "observe trace",
     "observe metrics",
@@ -66,10 +68,19 @@ fn policy_filters_can_be_switched_off() {
 }
 
 #[test]
+fn rerankers_follow_the_configuration() {
+    let app = TestApp::with(|config| {
+        (config.rerank.diversity, config.rerank.transitions) = (DiversityMethod::Mmr, false);
+    });
+    let expected = SERVING.into_iter().filter(|stage| *stage != "rerank transitions");
+    assert_eq!(wiring(&app), expected.map(|stage| stage.replace("dpp", "mmr")).collect::<Vec<_>>());
+}
+
+#[test]
 fn offline_pipelines_note_nothing() {
     let app = TestApp::new();
     let offline = app.engine.wiring().offline(segue::app::Repeats::Allowed).unwrap().wiring();
-    let hidden = ["filter played_in_session", "filter served_before"];
+    let hidden = ["filter played_in_session", "filter served_before", "rerank transitions"];
     let kept = |stage: &&str| !hidden.contains(stage) && !stage.starts_with("observe");
     assert_eq!(offline, SERVING.into_iter().filter(kept).collect::<Vec<_>>());
 }

@@ -45,6 +45,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "index_bench",
             "bundle",
             "inference",
+            "stages",
             "world",
             "import",
             "backfill",

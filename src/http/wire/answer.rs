@@ -151,6 +151,7 @@ mod tests {
             candidates_out: 2,
             outcome: Outcome::Ok,
             detail: None,
+            notes: Vec::new(),
         };
         Answer {
             recommendation_id: RecommendationId::new("r-1").unwrap(),

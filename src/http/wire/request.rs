@@ -79,7 +79,8 @@ requests! {
     /// Tracks wanted. Absent: 20; for `/v1/rank` as many as are given, at most 100.
     #[schema(minimum = 1, maximum = 100)]
     limit: Option<u64>,
-    /// Where the list is shown, e.g. `radio`; a label for logs.
+    /// Where the list is shown, e.g. `radio`. One of `rerank.rank_order_surfaces` leaves the list in rank order; else it is
+    /// ordered so that each track flows from the one before.
     #[schema(max_length = 64)]
     surface: Option<String>,
     /// What sounds now: not served, and the first answer goes on from it.

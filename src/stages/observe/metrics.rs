@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::{Counter, Histogram, IntCounter};
 
 use crate::domain::{Answer, RemovalReason, RequestContext, Rung, Source};
 use crate::metrics::Metrics;
-use crate::pipeline::{Observer, Outcome, StageKind, StageReport};
+use crate::pipeline::{Note, Observer, Outcome, StageKind, StageReport};
 
 const OUTCOMES: [Outcome; 5] = [Outcome::Ok, Outcome::Failed, Outcome::Late, Outcome::Contract, Outcome::Absent];
 
@@ -17,6 +17,7 @@ struct StageHandles {
     candidates_in: IntCounter,
     candidates_out: IntCounter,
     outcomes: [IntCounter; OUTCOMES.len()],
+    notes: Vec<(&'static str, Counter)>,
 }
 
 /// Counts every answer and every stage report. One value a lane: handles are resolved when a stage is first seen and kept.
@@ -39,7 +40,7 @@ impl MetricsObserver {
     }
 
     /// The handles of a stage; stages are few, so a scan of names beats hashing.
-    fn stage(&mut self, stage: &'static str) -> &StageHandles {
+    fn stage(&mut self, stage: &'static str) -> &mut StageHandles {
         let at = self.stages.iter().position(|handles| handles.stage == stage).unwrap_or_else(|| {
             let metrics = &self.metrics.stages;
             self.stages.push(StageHandles {
@@ -48,18 +49,29 @@ impl MetricsObserver {
                 candidates_in: metrics.candidates_in.with_label_values(&[stage]),
                 candidates_out: metrics.candidates_out.with_label_values(&[stage]),
                 outcomes: OUTCOMES.map(|outcome| metrics.outcomes.with_label_values(&[stage, outcome.as_str()])),
+                notes: Vec::new(),
             });
             self.stages.len() - 1
         });
-        &self.stages[at]
+        &mut self.stages[at]
     }
 
     fn report(&mut self, report: &StageReport) {
+        let metrics = Arc::clone(&self.metrics);
         let handles = self.stage(report.stage);
         handles.seconds.observe(report.micros as f64 * 1e-6);
         handles.candidates_in.inc_by(report.candidates_in as u64);
         handles.candidates_out.inc_by(report.candidates_out as u64);
         count(&handles.outcomes, &OUTCOMES, report.outcome, 1);
+        for Note { note, value } in &report.notes {
+            let known = handles.notes.iter().position(|(name, _)| name == note);
+            let at = known.unwrap_or_else(|| {
+                handles.notes.push((*note, metrics.stages.notes.with_label_values(&[report.stage, *note])));
+                handles.notes.len() - 1
+            });
+            // A counter must not fall.
+            handles.notes[at].1.inc_by(f64::from(value.max(0.0)));
+        }
         if report.kind == StageKind::Filter
             && let Some(at) = RemovalReason::ALL.iter().position(|reason| reason.as_str() == report.stage)
         {
@@ -102,7 +114,16 @@ mod tests {
     use crate::stages::testing::{answer, context};
 
     fn report(stage: &'static str, kind: StageKind, outcome: Outcome) -> StageReport {
-        StageReport { stage, kind, micros: 1_500, candidates_in: 10, candidates_out: 7, outcome, detail: None }
+        StageReport {
+            stage,
+            kind,
+            micros: 1_500,
+            candidates_in: 10,
+            candidates_out: 7,
+            outcome,
+            detail: None,
+            notes: Vec::new(),
+        }
     }
 
     #[test]
@@ -114,6 +135,7 @@ mod tests {
         answer.degraded = vec![Degradation { stage: "mmoe", reason: "late" }];
         answer.reports =
             vec![report("market", StageKind::Filter, Outcome::Ok), report("mmoe", StageKind::Rank, Outcome::Late)];
+        answer.reports[0].notes = vec![Note { note: "album_relaxed", value: 1.5 }];
         observer.observe(&context(0.0, 0.0), &answer);
         observer.observe(&context(0.0, 0.0), &answer);
         let text = metrics.render().unwrap();
@@ -124,6 +146,7 @@ mod tests {
             r#"segue_answer_tracks_total{source="two_tower"} 6"#,
             r#"segue_filter_removed_total{reason="market"} 6"#,
             r#"segue_stage_outcomes_total{outcome="late",stage="mmoe"} 2"#,
+            r#"segue_stage_notes_total{note="album_relaxed",stage="market"} 3"#,
             r#"segue_stage_candidates_in_total{stage="market"} 20"#,
             r#"segue_stage_duration_seconds_bucket{stage="mmoe",le="0.0025"} 2"#,
         ] {

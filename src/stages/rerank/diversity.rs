@@ -1,41 +1,60 @@
-//! Maximal marginal relevance (Carbonell and Goldstein 1998) over item vectors.
+//! A list whose tracks are unlike each other, as far as `diversity` asks.
 
 use std::sync::Arc;
 
-use crate::domain::{CandidateSet, ItemVectors, RequestContext};
+use super::dpp::Dpp;
+use super::greedy::{Greedy, Objective};
+use super::likeness::Likeness;
+use super::mmr::Mmr;
+use crate::domain::{CandidateSet, Catalogue, ItemVectors, RequestContext};
 use crate::pipeline::{Reranker, StageError};
-use crate::stages::similarity::dot;
 
 /// Candidates looked at: this many times the limit, but not fewer than [`MIN_POOL`].
-const POOL_FACTOR: usize = 5;
+const POOL_FACTOR: usize = 3;
 /// Fewest candidates looked at.
 const MIN_POOL: usize = 100;
-/// Places filled, as a multiple of the limit: what later re-rankers may need beyond it.
-const FILLED_FACTOR: usize = 2;
+/// Places filled beyond the limit: what later re-rankers may need.
+const SPARE: usize = 8;
 
-/// Fills the first `2 * limit` places one by one with the candidate that maximises
-/// `(1 - d) * relevance - d * similarity`, where `d` = `request.diversity`, relevance is the score scaled to 0..1 over
-/// the pool, and similarity the largest cosine to what has been chosen (0 for the first). The pool is the best
-/// `max(5 * limit, 100)`; what was not chosen follows in its old order. Scores stay: only places change.
+/// Fills the first `limit + 8` places one by one with the candidate of the highest `(1 - d) * relevance + d * gain`, where
+/// `d` = `request.diversity`, relevance is the score scaled to 0..1 over the pool, and the gain is what [`Dpp`] or [`Mmr`]
+/// says the candidate adds to those before it. The pool is the best `max(3 * limit, 100)`; what was not chosen follows in
+/// its old order. Scores stay: only places change.
 ///
-/// `d` = 0 is the identity. `O(2 * limit * pool * dim)`; no allocation once grown.
+/// `d` = 0 is the identity; at 1 the first track is the best and every other the one most unlike those before it. No
+/// allocation once grown. Cost: `docs/performance.md`.
 #[derive(Debug)]
-pub struct Diversity {
-    vectors: Arc<ItemVectors>,
+pub struct Diversity<O> {
+    likeness: Likeness,
+    greedy: Greedy,
+    objective: O,
     relevance: Vec<f32>,
-    nearest: Vec<f32>,
     pool: Vec<u32>,
     taken: Vec<bool>,
 }
 
-impl Diversity {
-    /// Takes the item vectors of the loaded bundle.
-    pub fn new(vectors: Arc<ItemVectors>) -> Self {
-        Self { vectors, relevance: Vec::new(), nearest: Vec::new(), pool: Vec::new(), taken: Vec::new() }
+impl Diversity<Dpp> {
+    /// By a determinantal point process. `audio_share`: what sound counts beside the item vectors, 0..1.
+    pub fn dpp(catalogue: Arc<Catalogue>, vectors: Arc<ItemVectors>, audio_share: f32) -> Self {
+        Self::new(Likeness::new(catalogue, vectors, audio_share))
+    }
+}
+
+impl Diversity<Mmr> {
+    /// By maximal marginal relevance; `audio_share` as above.
+    pub fn mmr(catalogue: Arc<Catalogue>, vectors: Arc<ItemVectors>, audio_share: f32) -> Self {
+        Self::new(Likeness::new(catalogue, vectors, audio_share))
+    }
+}
+
+impl<O: Objective> Diversity<O> {
+    fn new(likeness: Likeness) -> Self {
+        let (greedy, objective) = (Greedy::default(), O::default());
+        Self { likeness, greedy, objective, relevance: Vec::new(), pool: Vec::new(), taken: Vec::new() }
     }
 
     /// Copies the pool and scales its scores.
-    fn prepare(&mut self, order: &[u32], list_scores: &[f32], limit: usize) {
+    fn prepare(&mut self, candidates: &CandidateSet, order: &[u32], list_scores: &[f32], limit: usize) {
         let size = order.len().min((limit * POOL_FACTOR).max(MIN_POOL));
         self.pool.clear();
         self.pool.extend_from_slice(&order[..size]);
@@ -44,47 +63,15 @@ impl Diversity {
         let scale = if most > least { 1.0 / (most - least) } else { 0.0 };
         self.relevance.clear();
         self.relevance.extend(scores.map(|s| (s - least) * scale));
-        self.nearest.clear();
-        self.nearest.resize(size, f32::NEG_INFINITY);
+        self.likeness.load(self.pool.iter().map(|row| candidates.tracks[*row as usize]));
         self.taken.clear();
         self.taken.resize(size, false);
     }
-
-    /// Position in the pool of the best candidate left; ties by old place.
-    fn best(&self, diversity: f32, first: bool) -> Option<usize> {
-        let mut best: Option<(usize, f32)> = None;
-        for at in (0..self.pool.len()).filter(|at| !self.taken[*at]) {
-            let similarity = if first { 0.0 } else { self.nearest[at] };
-            let value = (1.0 - diversity) * self.relevance[at] - diversity * similarity;
-            if best.is_none_or(|(_, most)| value > most) {
-                best = Some((at, value));
-            }
-        }
-        best.map(|(at, _)| at)
-    }
-
-    /// Brings the similarities up to date after a choice.
-    fn choose(&mut self, chosen: usize, candidates: &CandidateSet) {
-        self.taken[chosen] = true;
-        let vectors = &*self.vectors;
-        let vector_of = |row: u32| {
-            let track = candidates.tracks[row as usize].at();
-            (track < vectors.len()).then(|| vectors.row(track))
-        };
-        let chosen = vector_of(self.pool[chosen]);
-        for (at, row) in self.pool.iter().enumerate() {
-            if !self.taken[at] {
-                // A track without a vector is like no other.
-                let similarity = chosen.zip(vector_of(*row)).map_or(0.0, |(a, b)| dot(a, b));
-                self.nearest[at] = self.nearest[at].max(similarity);
-            }
-        }
-    }
 }
 
-impl Reranker for Diversity {
+impl<O: Objective> Reranker for Diversity<O> {
     fn name(&self) -> &'static str {
-        "diversity"
+        O::NAME
     }
 
     fn rerank(
@@ -97,86 +84,82 @@ impl Reranker for Diversity {
         limit: usize,
     ) -> Result<(), StageError> {
         let diversity = context.request.diversity;
-        if diversity == 0.0 || context.request.candidates.is_some() {
+        if diversity == 0.0 || order.is_empty() || context.request.candidates.is_some() {
             return Ok(());
         }
-        self.prepare(order, list_scores, limit);
-        let filled = self.pool.len().min(limit * FILLED_FACTOR);
-        for (at, place) in order[..filled].iter_mut().enumerate() {
-            let Some(chosen) = self.best(diversity, at == 0) else { break };
-            self.choose(chosen, candidates);
-            *place = self.pool[chosen];
+        self.prepare(candidates, order, list_scores, limit);
+        let like = |a: usize, b: usize| self.likeness.of(a, b);
+        let filled = limit + SPARE;
+        let chosen = self.greedy.choose(&mut self.objective, &self.relevance, diversity, filled, &like);
+        for (place, at) in order.iter_mut().zip(chosen) {
+            self.taken[*at as usize] = true;
+            *place = self.pool[*at as usize];
         }
         let left = (0..self.pool.len()).filter(|at| !self.taken[*at]).map(|at| self.pool[at]);
-        order[filled..].iter_mut().zip(left).for_each(|(place, row)| *place = row);
+        order[chosen.len()..].iter_mut().zip(left).for_each(|(place, row)| *place = row);
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::likeness::tests::{Heard, heard, parts};
     use super::*;
-    use crate::domain::UnitVector;
     use crate::stages::testing::{context, ranking, rerank};
     use proptest::prelude::*;
 
-    const DIM: usize = 3;
-
-    fn vectors(rows: &[[f32; DIM]]) -> Arc<ItemVectors> {
-        let unit = rows.iter().flat_map(|row| UnitVector::new(row.to_vec(), DIM).unwrap().as_slice().to_vec());
-        Arc::new(ItemVectors::from_raw(unit.collect(), DIM).unwrap())
-    }
-
-    /// The definition, word for word: every similarity computed again for every place.
-    fn naive(scores: &[f32], vectors: &ItemVectors, diversity: f32, limit: usize) -> Vec<u32> {
-        let mut left = ranking(scores);
-        let beyond = left.split_off(left.len().min((limit * 5).max(100)));
-        let least = left.iter().map(|r| scores[*r as usize]).fold(f32::MAX, f32::min);
-        let most = left.iter().map(|r| scores[*r as usize]).fold(f32::MIN, f32::max);
-        let scale = if most > least { 1.0 / (most - least) } else { 0.0 };
-        let mut list: Vec<u32> = vec![];
-        while list.len() < limit * 2 && !left.is_empty() {
-            let value = |row: u32| {
-                let similar = |c: &u32| dot(vectors.row(*c as usize), vectors.row(row as usize));
-                let nearest = list.iter().map(similar).reduce(f32::max).unwrap_or(0.0);
-                (1.0 - diversity) * ((scores[row as usize] - least) * scale) - diversity * nearest
-            };
-            let best = (0..left.len()).rev().max_by(|a, b| value(left[*a]).total_cmp(&value(left[*b]))).unwrap();
-            list.push(left.remove(best));
-        }
-        list.into_iter().chain(left).chain(beyond).collect()
-    }
-
-    fn rows() -> impl Strategy<Value = Vec<(f32, [f32; DIM])>> {
-        prop::collection::vec((-1.0f32..1.0, [0.1f32..1.0, -1.0f32..1.0, -1.0f32..1.0]), 1..130)
+    fn both(tracks: &[Heard], diversity: f32, scores: &[f32], limit: usize) -> [(Vec<u32>, Vec<f32>); 2] {
+        let (catalogue, vectors) = parts(tracks);
+        let context = context(0.3, diversity);
+        let mut dpp = Diversity::dpp(Arc::clone(&catalogue), Arc::clone(&vectors), 0.3);
+        let mut mmr = Diversity::mmr(catalogue, vectors, 0.3);
+        // Twice, so that nothing of the first list is left in the buffers.
+        _ = rerank(&mut dpp, &context, scores, limit + 3);
+        [rerank(&mut dpp, &context, scores, limit), rerank(&mut mmr, &context, scores, limit)]
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
-        fn no_diversity_is_the_identity(rows in rows(), limit in 1usize..30) {
-            let (scores, points): (Vec<f32>, Vec<_>) = rows.into_iter().unzip();
-            let got = rerank(&mut Diversity::new(vectors(&points)), &context(0.3, 0.0), &scores, limit);
-            prop_assert_eq!(got, (ranking(&scores), scores));
+        fn no_diversity_is_the_identity(
+            rows in prop::collection::vec((-1.0f32..1.0, heard()), 0..130), limit in 1usize..30,
+        ) {
+            let (scores, tracks): (Vec<f32>, Vec<_>) = rows.into_iter().unzip();
+            for got in both(&tracks, 0.0, &scores, limit) {
+                prop_assert_eq!(got, (ranking(&scores), scores.clone()));
+            }
         }
 
+        /// A permutation that begins with the best, leaves what lies beyond the pool, and keeps scores.
         #[test]
-        fn equals_the_definition_and_is_a_permutation(rows in rows(), diversity in 0.01f32..=1.0, limit in 1usize..9) {
-            let (scores, points): (Vec<f32>, Vec<_>) = rows.into_iter().unzip();
-            let vectors = vectors(&points);
-            let (mut order, after) = rerank(&mut Diversity::new(vectors.clone()), &context(0.0, diversity), &scores, limit);
-            prop_assert_eq!(&order, &naive(&scores, &vectors, diversity, limit));
-            prop_assert_eq!(after, scores);
-            order.sort_unstable();
-            prop_assert!(order.iter().copied().eq(0..order.len() as u32));
+        fn only_places_in_the_pool_change(
+            rows in prop::collection::vec((-1.0f32..1.0, heard()), 1..130), diversity in 0.01f32..=1.0, limit in 1usize..9,
+        ) {
+            let (scores, tracks): (Vec<f32>, Vec<_>) = rows.into_iter().unzip();
+            let ranked = ranking(&scores);
+            for (mut order, after) in both(&tracks, diversity, &scores, limit) {
+                prop_assert_eq!(&after, &scores);
+                prop_assert_eq!(order[0], ranked[0]);
+                let pool = 100.min(order.len());
+                prop_assert_eq!(&order[pool..], &ranked[pool..]);
+                let rest = &order[(limit + SPARE).min(pool)..pool];
+                let place = |row: &u32| ranked.iter().position(|r| r == row);
+                prop_assert!(rest.is_sorted_by_key(place), "what was not chosen keeps its order");
+                order.sort_unstable();
+                prop_assert!(order.iter().copied().eq(0..order.len() as u32));
+            }
         }
     }
 
     #[test]
-    fn prefers_what_is_unlike() {
-        let vectors = vectors(&[[1.0, 0.0, 0.0], [1.0, 0.01, 0.0], [0.0, 1.0, 0.0]]);
-        let (order, _) = rerank(&mut Diversity::new(vectors), &context(0.0, 0.7), &[0.9, 0.8, 0.1], 3);
-        assert_eq!(order, [0, 2, 1]);
+    fn prefers_what_is_unlike_and_more_so_with_the_dial() {
+        let tracks = [([1.0, 0.0, 0.0], None), ([1.0, 0.01, 0.0], None), ([0.1, 1.0, 0.0], None)];
+        for (order, _) in both(&tracks, 0.9, &[0.9, 0.8, 0.1], 3) {
+            assert_eq!(order, [0, 2, 1]);
+        }
+        for (order, _) in both(&tracks, 0.05, &[0.9, 0.8, 0.1], 3) {
+            assert_eq!(order, [0, 1, 2]);
+        }
     }
 }

@@ -1,12 +1,28 @@
-//! Re-rankers, in wiring order: skip penalty, popularity penalty, diversity, artist separation. None of them touches a list that the
-//! caller brought (`POST /v1/rank`): that one is answered in rank order.
+//! Re-rankers, in wiring order: skip penalty, popularity penalty, diversity (a determinantal point process or maximal
+//! marginal relevance), separation, transitions. None of them touches a list that the caller brought (`POST /v1/rank`): that
+//! one is answered in rank order.
 
-mod artist_separation;
+mod beam;
 mod diversity;
+mod dpp;
+mod flow;
+mod greedy;
+mod likeness;
+mod mmr;
 mod popularity_penalty;
+mod search;
+mod separation;
 mod skip_penalty;
+mod transitions;
+mod windows;
 
-pub use artist_separation::ArtistSeparation;
 pub use diversity::Diversity;
+pub use dpp::Dpp;
+pub use greedy::Objective;
+pub use likeness::Likeness;
+pub use mmr::Mmr;
 pub use popularity_penalty::PopularityPenalty;
+pub use separation::Separation;
 pub use skip_penalty::SkipPenalty;
+pub use transitions::{TransitionRules, Transitions};
+pub use windows::{Rule, Windows};
