@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::recall_probe::RecallProbe;
 use super::snapshots::Snapshots;
 use super::{ChangeError, LiveTracks, Put, Wiring, recovery};
 use crate::bundle::{Bundle, BundleError};
@@ -19,7 +20,7 @@ use crate::features::StateStore;
 use crate::index::VectorIndex;
 use crate::inference::{InferenceError, Runtime};
 use crate::metrics::Metrics;
-use crate::pipeline::{Deadline, Lanes, Refused};
+use crate::pipeline::{Deadline, Lanes, PipelineBuilder, Refused};
 use crate::stages::explain::Explainer;
 use crate::stages::observe::{DEFAULT_TRACE_BYTES, Trace, TraceStore};
 
@@ -44,6 +45,9 @@ pub enum AppError {
     /// The thread that writes snapshots.
     #[error("no thread for snapshots: {0}")]
     Snapshots(std::io::Error),
+    /// The thread that probes the index.
+    #[error("no thread for probes of the index: {0}")]
+    RecallProbe(std::io::Error),
     /// Threads.
     #[error("cannot start lanes: {0}")]
     Lanes(std::io::Error),
@@ -60,7 +64,9 @@ pub struct Engine {
     config: Config,
     wiring: Wiring,
     live_tracks: LiveTracks,
+    // Before the probe: it ends when no lane can hand anything to it.
     lanes: Lanes,
+    _probe: Option<RecallProbe>,
     ingest: Arc<Ingest>,
     _snapshots: Option<Snapshots>,
     knobs: ArcSwap<Knobs>,
@@ -88,9 +94,15 @@ impl Engine {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             given => given,
         };
+        let (every, k) = (config.index.probe_every, config.retrieval.two_tower);
+        let probe = RecallProbe::start(&bundle.index, every, k, &metrics)?;
         let pipelines = (0..count)
-            .map(|_| wiring.serving(&metrics, &traces).map(|builder| builder.build()))
-            .collect::<Result<_, _>>()?;
+            .map(|_| {
+                let builder = wiring.serving(&metrics, &traces)?;
+                let observer = probe.as_ref().and_then(|probe| probe.observer(&metrics));
+                Ok(observer.into_iter().fold(builder, PipelineBuilder::observer).build())
+            })
+            .collect::<Result<_, AppError>>()?;
         let lanes = Lanes::start(pipelines, config.lanes.queue_capacity).map_err(AppError::Lanes)?;
         let recovered = recovery::recover(&config, &bundle, &live_tracks.log_id(), &state, &metrics)?;
         let ingest = Ingest::new(
@@ -113,6 +125,7 @@ impl Engine {
             config,
             wiring,
             live_tracks,
+            _probe: probe,
             lanes,
             ingest,
             _snapshots: snapshots,

@@ -2,6 +2,7 @@
 
 mod engine;
 mod live_tracks;
+mod recall_probe;
 mod recovery;
 mod snapshots;
 mod wiring;

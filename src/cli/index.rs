@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use super::progress::Steps;
 use crate::config::{Engine, IndexConfig};
-use crate::domain::UnitVector;
+use crate::domain::{ItemVectors, TrackIx, UnitVector};
 use crate::index::{BuildProgress, FlatConfig, FlatIndex, IndexHandle, instruction_set};
 use crate::index_bench::{Built, Plan, Set, SetKind, VectorFile, chart, hardware, measure, table, write_npy};
 
@@ -19,6 +19,7 @@ pub(super) enum Command {
     Build(BuildArgs),
     /// Measures recall, time and memory of the engines
     #[command(after_help = "Examples:\n  segue index bench --set clustered --rows 200000\n  \
+            segue index bench --set smooth --rows 200000 --live 0.1\n  \
             segue index bench --vectors v.npy --queries q.npy --k 100,1000 --json out.json --svg out.svg")]
     Bench(Box<BenchArgs>),
     /// Writes a synthetic set of vectors and queries as .npy, for other libraries
@@ -80,6 +81,9 @@ pub(super) struct BenchArgs {
     /// Rows of a cell, on average
     #[arg(long, default_value_t = IndexConfig::default().cell_rows)]
     cell_rows: usize,
+    /// Share of the rows that lists get one by one after the build, as a running server does
+    #[arg(long, default_value_t = 0.0, conflicts_with = "index")]
+    live: f64,
     /// A flat file that was built from these vectors, instead of a build
     #[arg(long, value_name = "FILE")]
     index: Option<PathBuf>,
@@ -177,10 +181,13 @@ fn bench(args: BenchArgs) -> anyhow::Result<()> {
         config: IndexConfig { cell_rows: args.cell_rows, ..IndexConfig::default() },
     };
     let given = args.index.as_deref().map(|path| FlatIndex::open_for(path, &set.vectors)).transpose()?;
+    let given = given.map(|index| (index, f64::NAN));
+    let grown = (args.live > 0.0).then(|| grown(&set.vectors, args.live, args.cell_rows)).transpose()?;
+    let given = given.or(grown);
     let vectors = Arc::new(set.vectors.clone());
     let mut open = |engine| {
-        let index = given.clone().filter(|_| engine == Engine::Lists)?;
-        Some(Built { index: IndexHandle::lists(index, Arc::clone(&vectors)), cpu_s: f64::NAN })
+        let (index, cpu_s) = given.clone().filter(|_| engine == Engine::Lists)?;
+        Some(Built { index: IndexHandle::lists(index, Arc::clone(&vectors)), cpu_s })
     };
     let mut steps = Steps::default();
     println!("{}, {} kernels", hardware(), instruction_set());
@@ -195,6 +202,25 @@ fn bench(args: BenchArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Lists of the first rows, which then get the share `live` of all one by one; with the CPU seconds of both.
+fn grown(vectors: &ItemVectors, live: f64, cell_rows: usize) -> anyhow::Result<(FlatIndex, f64)> {
+    anyhow::ensure!((0.0..1.0).contains(&live), "--live is {live}, must be from 0 to below 1");
+    let (dim, rows) = (vectors.dim(), vectors.len());
+    let built = rows - (rows as f64 * live) as usize;
+    let before = cpu_time::ProcessTime::now();
+    let first = ItemVectors::from_raw(vectors.as_slice()[..built * dim].to_vec(), dim)?;
+    let mut steps = Steps::default();
+    let mut show = |at: BuildProgress| steps.set(at.step, at.done, at.total);
+    let index = FlatIndex::build(&mut &first, &FlatConfig::new(cell_rows), &mut show)?;
+    for row in built..rows {
+        index.add(TrackIx(row as u32), vectors.row(row))?;
+        if row % 4_096 == 0 || row + 1 == rows {
+            show(BuildProgress { step: "add", done: (row + 1 - built) as u64, total: (rows - built) as u64 });
+        }
+    }
+    Ok((index, before.elapsed().as_secs_f64()))
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

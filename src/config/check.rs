@@ -10,7 +10,7 @@ use super::faults::{Fault, Problem};
 use super::layers::Setting;
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 49] = [
+const RANGES: [(&str, f64, f64); 50] = [
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -24,6 +24,7 @@ const RANGES: [(&str, f64, f64); 49] = [
     ("index.connections", 4.0, 64.0),
     ("index.ef_construction", 8.0, 2_000.0),
     ("index.ef_factor", 1.0, 10.0),
+    ("index.probe_every", 0.0, 1_000_000_000.0),
     ("inference.device_id", 0.0, 255.0),
     ("retrieval.two_tower", 0.0, 10_000.0),
     ("retrieval.popular", 0.0, 10_000.0),

@@ -139,6 +139,9 @@ pub struct IndexConfig {
     pub ef_construction: usize,
     /// Width of a query's search over k (hnsw): `ef = k * this`, at least 64. Default 1.2, range 1..10.
     pub ef_factor: f32,
+    /// One request in so many is searched for again, exactly, in the background: recall as a metric. A search reads all
+    /// vectors. Default 10,000, range 0..1,000,000,000; 0 = off.
+    pub probe_every: u64,
 }
 
 impl Default for IndexConfig {
@@ -151,6 +154,7 @@ impl Default for IndexConfig {
             connections: 16,
             ef_construction: 200,
             ef_factor: 1.2,
+            probe_every: 10_000,
         }
     }
 }

@@ -73,10 +73,15 @@ impl IndexHandle {
     /// A searcher with a lane's own scratch memory.
     pub fn searcher(&self) -> Box<dyn VectorIndex> {
         match &self.engine {
-            Opened::Exact => self.with_added(ExactIndex::new(Arc::clone(&self.vectors))),
+            Opened::Exact => self.exact(),
             Opened::Lists { index, miss } => index.searcher(*miss),
             Opened::Hnsw(graph) => self.with_added(graph.for_lane()),
         }
+    }
+
+    /// A searcher that finds everything, whatever the engine. `O(n dim)` a search.
+    pub fn exact(&self) -> Box<dyn VectorIndex> {
+        self.with_added(ExactIndex::new(Arc::clone(&self.vectors)))
     }
 
     fn with_added(&self, built: impl VectorIndex + 'static) -> Box<dyn VectorIndex> {

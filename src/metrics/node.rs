@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::{Gauge, IntGauge, IntGaugeVec};
+use prometheus::{Gauge, IntCounter, IntGauge, IntGaugeVec};
 
 use super::define::metrics;
 
@@ -27,6 +27,12 @@ metrics! {
         tracks: IntGauge = gauge("segue_bundle_tracks"),
         /// Tracks that came since the bundle was built.
         added: IntGauge = gauge("segue_catalogue_added"),
+        /// Hits that exact searches found for probed requests; what the index found of them by this is its recall.
+        probe_wanted: IntCounter = counter("segue_index_probe_wanted_total"),
+        /// Of these, hits that the index found too.
+        probe_found: IntCounter = counter("segue_index_probe_found_total"),
+        /// Probes that were left out because one was being made.
+        probes_dropped: IntCounter = counter("segue_index_probes_dropped_total"),
         /// When the process started, seconds since 1970-01-01 UTC.
         start: Gauge = float_gauge("segue_process_start_time_seconds"),
     }

@@ -1,7 +1,7 @@
 //! Tracks: takedowns, neighbours, top lists.
 
 use actix_web::test::TestRequest;
-use segue::config::EventStore;
+use segue::config::{Engine, EventStore};
 use segue::domain::TrackIx;
 use serde_json::json;
 
@@ -159,4 +159,29 @@ async fn top_lists_are_the_bundles() {
     assert_eq!(ids(&reply), names(&market.top[..market.top.len().min(5)]));
     let nowhere = app.get("/v1/top?limit=20&scope=market:ZZ").await;
     assert_eq!((&nowhere["scope"], ids(&nowhere)), (&json!("global"), global));
+}
+
+#[actix_web::test]
+async fn recall_is_probed_in_the_background() {
+    let app = TestApp::with(|config| {
+        config.index.engine = Engine::Lists;
+        config.index.probe_every = 2;
+        config.retrieval.two_tower = 40;
+    });
+    app.past("u1", 0..10).await;
+    let [wanted, found, dropped] = ["wanted", "found", "dropped"]
+        .map(|what| format!("segue_index_probe{}_{what}_total", if what == "dropped" { "s" } else { "" }));
+    let mut asked = 0;
+    // The thread needs no time that is worth mentioning; where it gets none, this fails after ten seconds.
+    for _ in 0..1_000 {
+        app.next(json!({"user_id": "u1", "limit": 5})).await;
+        asked += 1;
+        if app.metric(&wanted) > 0 {
+            break;
+        }
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert!(app.metric(&wanted).is_multiple_of(40) && app.metric(&wanted) > 0);
+    assert!(app.metric(&found) <= app.metric(&wanted) && app.metric(&found) * 10 >= app.metric(&wanted) * 9);
+    assert!(app.metric(&dropped) <= asked / 2);
 }
