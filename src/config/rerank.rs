@@ -20,9 +20,9 @@ pub struct RerankConfig {
     pub audio_share: f32,
     /// Most tracks of an artist in any `knobs.artist_window` consecutive places. Default 1, range 1..50.
     pub artist_most: usize,
-    /// Most tracks of an album in any `album_window` consecutive places. Default 1, range 1..50.
+    /// Most tracks of an album in any `album_window` consecutive places. Default 2, range 1..50.
     pub album_most: usize,
-    /// Places of that window. Default 8, range 1..100; 1 = off.
+    /// Places of that window. Default 12, range 1..100; 1 = off.
     pub album_window: usize,
     /// A recording comes once in as many places. Default 100, range 1..100; 1 = off.
     pub recording_window: usize,
@@ -42,8 +42,8 @@ impl Default for RerankConfig {
             diversity: DiversityMethod::Dpp,
             audio_share: 0.3,
             artist_most: 1,
-            album_most: 1,
-            album_window: 8,
+            album_most: 2,
+            album_window: 12,
             recording_window: 100,
             transitions: true,
             rank_order_surfaces: ["search", "chart", "shelf"].map(str::to_owned).to_vec(),
