@@ -206,10 +206,11 @@ impl VectorIndex for Lists {
         self.kernels.dot_rows(&flat.axes, query, &mut self.probe.query);
         self.probe.prepare(&flat.codec, self.kernels);
         self.any_live = self.live.len() > 0;
+        self.scan(k, &mut filter, deadline);
+        // Not before: some of them would make a bar that says little, and half of what it leaves would be scanned by it.
         if self.any_live {
             self.score_strays(&mut filter);
         }
-        self.scan(k, &mut filter, deadline);
         self.best.finish(out);
         Ok(())
     }

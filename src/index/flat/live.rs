@@ -18,9 +18,9 @@ use crate::index::exact::check_dimension;
 
 /// Rows of one part of a cell: adding one copies at most these.
 const PART_ROWS: usize = 8 * BLOCK_ROWS;
-/// How many times its mean the squared error of a short code may be. Of the rows that were built, about one in a thousand
-/// is beyond it.
-const SHORT_ERROR: f32 = 2.5;
+/// How many times its mean the squared error of a short code may be. Of rows like those that were built, one in a hundred at
+/// most is beyond it.
+const SHORT_ERROR: f32 = 5.0;
 /// How far a long code may be from its row, in lengths of the row.
 const LONG_ERROR: f32 = 0.05;
 
