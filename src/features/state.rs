@@ -159,9 +159,10 @@ impl StateStore {
         let mut session = held.map_or_else(SessionState::default, |held| self.begun(&held.state, event.ts_ms));
         let mut profile = UserProfile::clone(&self.profile(&event.user_id));
         let applied = rules.apply(&mut session, &mut profile, event)?;
-        self.touched.note(&event.user_id, Some(&event.session_id));
-        self.profiles.insert(event.user_id.clone(), Arc::new(profile));
-        self.publish(&event.session_id, &event.user_id, session);
+        self.touched.around(&event.user_id, Some(&event.session_id), || {
+            self.profiles.insert(event.user_id.clone(), Arc::new(profile));
+            self.publish(&event.session_id, &event.user_id, session);
+        });
         Ok(applied)
     }
 
@@ -173,8 +174,7 @@ impl StateStore {
         if held.as_ref().is_none_or(|held| held.owner == *user) {
             let mut session = held.map_or_else(SessionState::default, |held| SessionState::clone(&held.state));
             lifetime::record_served(&mut session, tracks, now_ms, self.idle_ms);
-            self.touched.note(user, Some(id));
-            self.publish(id, user, session);
+            self.touched.around(user, Some(id), || self.publish(id, user, session));
         }
     }
 
@@ -182,16 +182,16 @@ impl StateStore {
     /// begin anew.
     pub fn erase(&self, user: &UserId) -> usize {
         let _turn = self.listeners_turns.of(user);
-        self.touched.note(user, None);
-        self.profiles.invalidate(user);
+        self.touched.around(user, None, || self.profiles.invalidate(user));
         let mut removed = 0;
         for id in self.owners.of(user) {
             let _turn = self.sessions_turns.of(&id);
-            self.touched.note(user, Some(&id));
-            if self.sessions.get(&id).is_none_or(|held| held.owner == *user) {
-                removed += usize::from(self.sessions.contains_key(&id));
-                self.sessions.invalidate(&id);
-            }
+            self.touched.around(user, Some(&id), || {
+                if self.sessions.get(&id).is_none_or(|held| held.owner == *user) {
+                    removed += usize::from(self.sessions.contains_key(&id));
+                    self.sessions.invalidate(&id);
+                }
+            });
             self.owners.remove(user, &id);
         }
         removed

@@ -1,8 +1,8 @@
 //! Rows that are added while lanes search.
 //!
 //! A row goes to the cell whose mean is nearest in direction, is coded as the cell's own rows are, and is scanned after
-//! them: what is added costs as much as what was built. A row that the codes do not describe (a direction that the
-//! build never saw) is kept as it is and scored at every search.
+//! them. A row that the codes do not describe (a direction that the build never saw) is kept as it is and scored at every
+//! search.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
