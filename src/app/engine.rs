@@ -7,9 +7,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::live_tracks::LiveTracks;
 use super::recall_probe::RecallProbe;
 use super::snapshots::Snapshots;
-use super::{ChangeError, LiveTracks, Put, Wiring, recovery};
+use super::{ChangeError, Put, Wiring, recovery};
 use crate::bundle::{Bundle, BundleError};
 use crate::config::{Config, EventStore};
 use crate::domain::{

@@ -20,7 +20,8 @@ pub enum ChangeError {
     Refused(#[from] CatalogueError),
     /// As many tracks were added as may be.
     #[error(
-        "{0} tracks were added since the bundle was built, as many as catalogue.max_added allows: build the next one"
+        "{0} tracks were added since the bundle was built, as many as catalogue.max_added allows: build the next bundle \
+         with them (segue bundle build --changes), or raise it"
     )]
     Full(usize),
     /// The item tower failed, or the change could not be stored.
@@ -46,7 +47,7 @@ pub enum Put {
 }
 
 /// Changes the catalogue under running lanes. A change is on the disk before it counts.
-pub struct LiveTracks {
+pub(super) struct LiveTracks {
     runtime: Runtime,
     max_added: usize,
     writer: Mutex<Writer>,
@@ -64,7 +65,7 @@ impl LiveTracks {
     /// gets the row that it had. About 60 us a track.
     ///
     /// # Errors
-    /// The file, or the item tower.
+    /// The file, the item tower, or more tracks than `max`: a live state may name any of them.
     pub(super) fn open(
         runtime: Runtime,
         wiring: &Wiring,
@@ -85,8 +86,8 @@ impl LiveTracks {
             };
             match done {
                 Ok(()) => {}
-                // Of another bundle's track, or of one that this bundle has no room for: said, and not in the way.
-                Err(error @ (ChangeError::Unknown | ChangeError::Refused(_) | ChangeError::Full(_))) => {
+                // Of another bundle's track, or of one that this bundle cannot take: said, and not in the way.
+                Err(error @ (ChangeError::Unknown | ChangeError::Refused(_))) => {
                     tracing::warn!(%error, "a change of the catalogue does not fit this bundle");
                     refused += 1;
                 }

@@ -8,5 +8,5 @@ mod snapshots;
 mod wiring;
 
 pub use engine::{AppError, Engine};
-pub use live_tracks::{ChangeError, LiveTracks, Put};
+pub use live_tracks::{ChangeError, Put};
 pub use wiring::{Repeats, Wiring};

@@ -39,6 +39,8 @@ pub struct ChangeLog {
     file: File,
     /// Bytes of whole changes.
     len: u64,
+    /// Whether something that is no whole change may follow them.
+    torn: bool,
 }
 
 impl ChangeLog {
@@ -69,10 +71,14 @@ impl ChangeLog {
             path: path.to_owned(),
             file,
             len: len as u64,
+            torn: false,
         };
         if new {
             let id = log.id.clone();
             log.write(&Line::Log(id))?;
+            // The file's name must survive a power cut as its content does.
+            let directory = File::open(directory.unwrap_or(Path::new(".")));
+            directory.and_then(|directory| directory.sync_all()).map_err(|e| refuse(e.to_string()))?;
         }
         Ok((log, changes))
     }
@@ -94,11 +100,17 @@ impl ChangeLog {
         let refuse = |fault: String| BundleError::path(&self.path, fault);
         let mut line = serde_json::to_vec(line).map_err(|e| refuse(e.to_string()))?;
         line.push(b'\n');
+        // What an earlier failure left must not become the beginning of this line.
+        if self.torn {
+            self.file.set_len(self.len).map_err(|e| refuse(format!("the change was not stored: {e}")))?;
+        }
+        self.torn = true;
         if let Err(error) = self.file.write_all(&line).and_then(|()| self.file.sync_data()) {
-            // Whatever was written is no whole change; if even this fails, the next opening cuts it off.
-            let _ = self.file.set_len(self.len);
+            // If this fails too, the next change or the next opening makes up for it.
+            self.torn = self.file.set_len(self.len).is_err();
             return Err(refuse(format!("the change was not stored: {error}")));
         }
+        self.torn = false;
         self.len += line.len() as u64;
         Ok(())
     }
@@ -259,6 +271,17 @@ mod tests {
             log.append(&all[2]).unwrap();
             prop_assert_eq!(super::read(&path).unwrap().len(), whole + 1);
         }
+    }
+
+    #[test]
+    fn what_a_failed_write_left_is_no_part_of_the_next_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c");
+        let (mut log, _) = ChangeLog::open(&path).unwrap();
+        log.file.write_all(b"{\"put").unwrap();
+        log.torn = true;
+        log.append(&Change::TakeDown(id("t0"))).unwrap();
+        assert_eq!(super::read(&path).unwrap(), [Change::TakeDown(id("t0"))]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Tracks: takedowns, neighbours, top lists.
 
 use actix_web::test::TestRequest;
+use segue::app::Engine as App;
 use segue::config::{Engine, EventStore};
 use segue::domain::TrackIx;
 use serde_json::json;
@@ -91,6 +92,15 @@ async fn a_new_track_is_found_at_once_and_after_a_restart() {
     assert_eq!(put(&app, "newer", &body).await, 507);
     assert_eq!(app.status(TestRequest::delete(), "/v1/tracks/new").await, 204);
     assert!(!found(&app, json!({})).await);
+    let mut less = app.engine.config().clone();
+    less.catalogue.max_added = 1;
+    let directory = bundle(&app).directory.clone();
+    // The world's files go with the last application that uses them.
+    let world = TestApp::new();
+    drop(app);
+    let refused = App::start(less, &directory).map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("catalogue.max_added"), "{refused}");
+    drop(world);
 }
 
 #[actix_web::test]
