@@ -271,7 +271,7 @@ class Ours:
 
     def round(self, k):
         (run,) = self.bench(k, self.chosen[k])
-        sweep = [one for one in self.sweep if one["k"] == k]
+        sweep = [{"recall": one[f"recall_at_{k}"], "cpu_ms": one["cpu_ms"]} for one in self.sweep if one["k"] == k]
         size = self.bytes / run["rows"]
         return run | {"kind": "segue", "build_cpu_s": self.build, "bytes_per_track": size, "sweep": sweep}
 

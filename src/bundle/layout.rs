@@ -12,7 +12,7 @@ use crate::inference::ModelKind;
 /// The catalogue.
 pub(super) const TRACKS: &str = "tracks.parquet";
 /// The item vectors.
-pub(super) const VECTORS: &str = "item_vectors.bin";
+pub const VECTORS: &str = "item_vectors.bin";
 /// Decayed plays.
 pub(super) const POPULARITY: &str = "popularity.parquet";
 /// The last rung.

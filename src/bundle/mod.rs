@@ -28,6 +28,7 @@ pub use changes::{Change, ChangeLog, Folded};
 pub use embed::embed_new;
 pub use error::BundleError;
 pub use intents::default_rules;
+pub use layout::VECTORS;
 pub use load::Bundle;
 pub use manifest::{FORMAT, FileEntry, MANIFEST, Manifest, ModelEntry, Sizes};
 pub use plays::PlayCounter;

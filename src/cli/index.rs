@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use super::progress::Steps;
+use crate::bundle::{Manifest, VECTORS, vectors_file};
 use crate::config::{Engine, IndexConfig};
 use crate::domain::{ItemVectors, TrackIx, UnitVector};
 use crate::index::{BuildProgress, FlatConfig, FlatIndex, IndexHandle, instruction_set};
-use crate::index_bench::{Built, Plan, Set, SetKind, VectorFile, chart, hardware, measure, table, write_npy};
+use crate::index_bench::{Built, Plan, Point, Set, SetKind, VectorFile, chart, hardware, measure, table, write_npy};
+use crate::tables::read_rows;
 
 /// Builds and measures the vector index
 #[derive(Debug, clap::Subcommand)]
@@ -22,9 +24,13 @@ pub(super) enum Command {
             segue index bench --set smooth --rows 200000 --live 0.1\n  \
             segue index bench --vectors v.npy --queries q.npy --k 100,1000 --json out.json --svg out.svg")]
     Bench(Box<BenchArgs>),
-    /// Writes a synthetic set of vectors and queries as .npy, for other libraries
-    #[command(after_help = "Example:\n  segue index set --kind smooth --rows 1000000 --out sets/smooth")]
+    /// Writes a set of vectors and queries as .npy, for other libraries
+    #[command(after_help = "Examples:\n  segue index set --kind smooth --rows 1000000 --out sets/smooth\n  \
+            segue index set --bundle bundles/today --ranker-rows rows/ranker.parquet --out sets/towers")]
     Set(SetArgs),
+    /// Draws recall against speed from results of `segue index bench` or `scripts/bench/ann_peers`
+    #[command(after_help = "Example:\n  segue index chart --json peers.json --k 1000 --out peers.svg")]
+    Chart(ChartArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,11 +107,17 @@ pub(super) struct BenchArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct SetArgs {
     /// clustered, smooth, uniform, anisotropic, one_artist or duplicates
+    #[arg(long, requires = "rows", required_unless_present = "bundle")]
+    kind: Option<SetKind>,
+    /// Rows of a synthetic set
     #[arg(long)]
-    kind: SetKind,
-    /// Rows
-    #[arg(long)]
-    rows: usize,
+    rows: Option<usize>,
+    /// A bundle whose item vectors to write instead
+    #[arg(long, value_name = "DIR", conflicts_with = "kind", requires = "ranker_rows")]
+    bundle: Option<PathBuf>,
+    /// Rows that `segue backfill ranker` made with it: their listeners' vectors are the queries
+    #[arg(long, value_name = "FILE")]
+    ranker_rows: Option<PathBuf>,
     /// Dimension
     #[arg(long, default_value_t = 64)]
     dim: usize,
@@ -117,11 +129,25 @@ pub(super) struct SetArgs {
     out: PathBuf,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct ChartArgs {
+    /// Results; several files are drawn into one chart
+    #[arg(long, value_name = "FILE", required = true, value_delimiter = ',')]
+    json: Vec<PathBuf>,
+    /// Number of hits to draw
+    #[arg(long, default_value_t = 1_000)]
+    k: usize,
+    /// Where the SVG goes
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
 pub(super) fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Build(args) => build(&args),
         Command::Bench(args) => bench(*args),
         Command::Set(args) => set(&args),
+        Command::Chart(args) => draw(&args),
     }
 }
 
@@ -146,14 +172,59 @@ fn build(args: &BuildArgs) -> anyhow::Result<()> {
 }
 
 fn set(args: &SetArgs) -> anyhow::Result<()> {
-    let set = Set::new(args.kind, args.rows, args.dim, args.seed)?;
+    let set = match (args.kind, args.rows, &args.bundle, &args.ranker_rows) {
+        (Some(kind), Some(rows), ..) => Set::new(kind, rows, args.dim, args.seed)?,
+        (_, _, Some(bundle), Some(rows)) => of_towers(bundle, rows)?,
+        _ => anyhow::bail!("give --kind and --rows, or --bundle and --ranker-rows"),
+    };
+    let (rows, dim) = (set.vectors.len(), set.vectors.dim());
     std::fs::create_dir_all(&args.out)?;
-    let rows = set.vectors.as_slice().chunks_exact(args.dim);
-    write_npy(&args.out.join("vectors.npy"), args.rows, args.dim, rows)?;
+    write_npy(&args.out.join("vectors.npy"), rows, dim, set.vectors.as_slice().chunks_exact(dim))?;
     let queries = set.queries.iter().map(UnitVector::as_slice);
-    write_npy(&args.out.join("queries.npy"), set.queries.len(), args.dim, queries)?;
-    println!("{}: {} vectors and {} queries (seed {})", args.out.display(), args.rows, set.queries.len(), args.seed);
+    write_npy(&args.out.join("queries.npy"), set.queries.len(), dim, queries)?;
+    println!("{}: {rows} vectors and {} queries (seed {})", args.out.display(), set.queries.len(), args.seed);
     Ok(())
+}
+
+/// Queries of a set that is made from a bundle.
+const TOWER_QUERIES: usize = 1_000;
+
+/// A listener of a moment as the ranker sees them: dense columns, then the user tower's vector.
+#[derive(serde::Deserialize)]
+struct Moment {
+    played: bool,
+    user: Vec<f32>,
+}
+
+/// What a bundle's towers say of its tracks, and of the listeners of a table of ranker rows: every so many of them.
+fn of_towers(bundle: &Path, rows: &Path) -> anyhow::Result<Set> {
+    let manifest = Manifest::read(bundle)?;
+    let (file, dim) = (bundle.join(VECTORS), manifest.dim);
+    let vectors =
+        vectors_file::read(&file, manifest.catalogue.tracks, dim).map_err(|e| anyhow!("{}: {e}", file.display()))?;
+    let mut moments = Vec::new();
+    for row in read_rows::<Moment>(rows)? {
+        let row = row?;
+        if row.played {
+            let vector = row.user.get(row.user.len().saturating_sub(dim)..).unwrap_or_default().to_vec();
+            moments.push(
+                UnitVector::new(vector, dim).with_context(|| format!("{}: a listener's vector", rows.display()))?,
+            );
+        }
+    }
+    let step = moments.len().div_ceil(TOWER_QUERIES).max(1);
+    Ok(Set { vectors, queries: moments.into_iter().step_by(step).collect() })
+}
+
+fn draw(args: &ChartArgs) -> anyhow::Result<()> {
+    let mut all: Vec<Point> = Vec::new();
+    for path in &args.json {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let points: Vec<Point> = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        all.extend(points);
+    }
+    anyhow::ensure!(all.iter().any(|point| point.k == args.k), "no result is of k = {}", args.k);
+    write(&args.out, &chart(&all, args.k))
 }
 
 fn bench(args: BenchArgs) -> anyhow::Result<()> {
@@ -197,6 +268,7 @@ fn bench(args: BenchArgs) -> anyhow::Result<()> {
         write(path, &serde_json::to_string_pretty(&all)?)?;
     }
     if let Some(path) = &args.svg {
+        let all: Vec<Point> = all.iter().map(Point::from).collect();
         for k in &args.k {
             write(&path.with_extension(format!("{k}.svg")), &chart(&all, *k))?;
         }

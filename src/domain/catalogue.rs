@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::added::{Added, AddedTrack};
+use super::few_tracks::FewTracks;
 use super::{AlbumIx, ArtistId, ArtistIx, GenreIx, MarketIx, RecordingIx, TrackId, TrackIx};
 
 /// Markets that a catalogue can tell apart.
@@ -106,6 +107,7 @@ pub struct Catalogue {
     recording: Vec<RecordingIx>,
     genre: Vec<GenreIx>,
     markets: Vec<MarketSet>,
+    few_tracks: FewTracks,
     pub(super) artists: Vec<Artist>,
     pub(super) genres: Vec<String>,
     pub(super) market_codes: Vec<String>,
@@ -174,6 +176,7 @@ impl Catalogue {
             });
         }
         let (artist_starts, artist_tracks) = group_by_artist(&artist, artists.len());
+        let few_tracks = FewTracks::new(&markets, codes.names.len());
         Ok(Self {
             tracks,
             artist,
@@ -181,6 +184,7 @@ impl Catalogue {
             recording,
             genre,
             markets,
+            few_tracks,
             artists,
             genres: genres.names,
             market_codes: codes.names,
@@ -300,6 +304,12 @@ impl Catalogue {
     /// The genre of a name, or [`GenreIx::NONE`]. `O(genres)`.
     pub fn find_genre(&self, name: &str) -> GenreIx {
         self.genres.iter().position(|genre| genre == name).map_or(GenreIx::NONE, |at| GenreIx(at as u16))
+    }
+
+    /// The tracks that may be played in a market, ascending, where they are few; `None` where they are many. Of no known
+    /// market: those that may be played everywhere. What was added stands in no list.
+    pub fn few_tracks_in(&self, market: Option<MarketIx>) -> Option<&[TrackIx]> {
+        self.few_tracks.of(market)
     }
 
     /// The row of a market code. A code no licence names has none: only tracks licensed everywhere play there.

@@ -6,6 +6,7 @@ mod candidate_set;
 mod catalogue;
 mod context;
 mod event;
+mod few_tracks;
 mod ids;
 mod intent;
 mod knobs;
@@ -23,6 +24,7 @@ pub(crate) use catalogue::tests::bare as bare_track;
 pub use catalogue::{Artist, Catalogue, CatalogueError, MarketSet, Track};
 pub use context::{Intent, RequestContext};
 pub use event::{Device, EndReason, Event, EventType, StartReason};
+pub use few_tracks::is_few;
 pub use ids::{
     AlbumIx, ArtistId, ArtistIx, EventId, GenreIx, IdError, MAX_ID_BYTES, MarketIx, RecommendationId, RecordingIx,
     SessionId, TrackId, TrackIx, UserId,

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::few::Few;
 use super::with_added::WithAdded;
 use super::{BuildProgress, ExactIndex, FLAT_FILE, FlatConfig, FlatIndex, HnswIndex, IndexError, VectorIndex};
 use crate::config::{Engine, IndexConfig};
-use crate::domain::{ItemVectors, TrackIx};
+use crate::domain::{ItemVectors, TrackIx, UnitVector};
 
 /// An opened index. Immutable and cheap to clone; each lane takes its own [`IndexHandle::searcher`].
 #[derive(Debug, Clone)]
@@ -65,6 +66,14 @@ impl IndexHandle {
         }
     }
 
+    /// Scans all short codes of `lists` for a query as searches do, for measurements; the bytes that were scanned.
+    pub fn scan_codes(&self, query: &UnitVector) -> usize {
+        match &self.engine {
+            Opened::Lists { index, .. } => index.scan_codes(query),
+            Opened::Exact | Opened::Hnsw(_) => 0,
+        }
+    }
+
     /// The indexed vectors.
     pub fn vectors(&self) -> &Arc<ItemVectors> {
         &self.vectors
@@ -74,7 +83,7 @@ impl IndexHandle {
     pub fn searcher(&self) -> Box<dyn VectorIndex> {
         match &self.engine {
             Opened::Exact => self.exact(),
-            Opened::Lists { index, miss } => index.searcher(*miss),
+            Opened::Lists { index, miss } => self.with_few(index.searcher(*miss)),
             Opened::Hnsw(graph) => self.with_added(graph.for_lane()),
         }
     }
@@ -85,7 +94,11 @@ impl IndexHandle {
     }
 
     fn with_added(&self, built: impl VectorIndex + 'static) -> Box<dyn VectorIndex> {
-        Box::new(WithAdded::new(built, Arc::clone(&self.vectors), Arc::clone(&self.rows)))
+        self.with_few(Box::new(WithAdded::new(built, Arc::clone(&self.vectors), Arc::clone(&self.rows))))
+    }
+
+    fn with_few(&self, all: Box<dyn VectorIndex>) -> Box<dyn VectorIndex> {
+        Box::new(Few::new(all, Arc::clone(&self.vectors), Arc::clone(&self.rows)))
     }
 
     /// Lets searches that begin after the return find a row that was added to the vectors. Rows come in their order.

@@ -3,6 +3,7 @@
 
 mod dot;
 mod exact;
+mod few;
 mod flat;
 mod graph;
 mod graph_file;
@@ -76,6 +77,12 @@ pub trait VectorIndex: Send {
 pub trait RowFilter {
     /// Sets `removed[i]`, handed over `false`, where `tracks[i]` must not be returned.
     fn mark(&mut self, tracks: &[TrackIx], removed: &mut [bool]);
+
+    /// The few rows, each once, that may be let through of those that the vectors were built with, where that is known: all
+    /// others are removed. The same until the search ends. Listed ones are asked for all the same, added ones too.
+    fn only(&self) -> Option<&[TrackIx]> {
+        None
+    }
 }
 
 impl<F: FnMut(&[TrackIx], &mut [bool])> RowFilter for F {

@@ -4,6 +4,48 @@ use std::fmt::Write;
 
 use super::Measured;
 
+/// What a chart is drawn from: `segue index bench --json` writes it, `scripts/bench/ann_peers --json` too, which adds the
+/// settings that it tried on the way to the chosen one.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[expect(missing_docs, reason = "the names are those of `Measured`")]
+pub struct Point {
+    pub set: String,
+    pub rows: usize,
+    pub dim: usize,
+    pub kind: String,
+    pub k: usize,
+    pub recall_at_100: Option<f64>,
+    pub recall_at_1000: Option<f64>,
+    pub cpu_ms: f64,
+    #[serde(default)]
+    pub sweep: Vec<Tried>,
+}
+
+/// A setting that was tried.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+pub struct Tried {
+    /// Share of the k hits that were found.
+    pub recall: f64,
+    /// CPU time a query, milliseconds.
+    pub cpu_ms: f64,
+}
+
+impl From<&Measured> for Point {
+    fn from(m: &Measured) -> Self {
+        Self {
+            set: m.set.clone(),
+            rows: m.rows,
+            dim: m.dim,
+            kind: m.kind.into(),
+            k: m.k,
+            recall_at_100: m.recall_at_100,
+            recall_at_1000: m.recall_at_1000,
+            cpu_ms: m.cpu_ms,
+            sweep: Vec::new(),
+        }
+    }
+}
+
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 70.0;
@@ -14,14 +56,34 @@ const LEAST: f64 = 0.8;
 /// Colours that stay apart for colour-blind readers (Okabe and Ito).
 const COLOURS: [&str; 6] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"];
 
+/// Recall and queries a second of all settings of a kind that no other setting beats in both, by recall.
+fn front<'a>(all: &'a [Point], kind: &str, k: usize) -> Vec<(&'a str, f64, f64)> {
+    let own = all.iter().filter(|point| point.k == k && point.kind == kind);
+    let mut points: Vec<(&str, f64, f64)> = Vec::new();
+    for point in own {
+        let recall = if k >= 1_000 { point.recall_at_1000 } else { point.recall_at_100 };
+        let tried = point.sweep.iter().map(|tried| (tried.recall, tried.cpu_ms));
+        let both = tried.chain(recall.map(|recall| (recall, point.cpu_ms)));
+        points.extend(both.map(|(recall, cpu_ms)| (point.kind.as_str(), recall, 1e3 / cpu_ms)));
+    }
+    points.retain(|(_, recall, speed)| *recall >= LEAST && speed.is_finite());
+    points.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.2.total_cmp(&a.2)));
+    let mut fastest = 0.0;
+    points.retain(|(_, _, speed)| {
+        let is_faster = *speed > fastest;
+        fastest = speed.max(fastest);
+        is_faster
+    });
+    points.reverse();
+    points
+}
+
 /// Draws queries a second and core (logarithmic) over recall at `k`, one line a kind of index.
-pub fn chart(all: &[Measured], k: usize) -> String {
-    let recall = |m: &Measured| if k >= 1_000 { m.recall_at_1000 } else { m.recall_at_100 };
-    let points: Vec<_> = all
-        .iter()
-        .filter(|m| m.k == k)
-        .filter_map(|m| Some((m.kind, recall(m).filter(|r| *r >= LEAST)?, m.qps_per_core)))
-        .collect();
+pub fn chart(all: &[Point], k: usize) -> String {
+    let mut kinds: Vec<&str> = all.iter().map(|point| point.kind.as_str()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let points: Vec<_> = kinds.iter().flat_map(|kind| front(all, kind, k)).collect();
     let (mut low, mut high) = (f64::MAX, f64::MIN);
     for (_, _, speed) in &points {
         (low, high) = (low.min(speed.log10().floor()), high.max(speed.log10().ceil()));
@@ -49,12 +111,8 @@ pub fn chart(all: &[Measured], k: usize) -> String {
         line(format!("<text x=\"{before}\" y=\"{:.1}\" text-anchor=\"end\">{:.0}</text>", at + 4.0, 10f64.powf(power)));
         power += 1.0;
     }
-    let mut kinds: Vec<&str> = points.iter().map(|point| point.0).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
     for (kind, colour) in kinds.iter().zip(COLOURS.iter().cycle()) {
-        let mut own: Vec<_> = points.iter().filter(|point| point.0 == *kind).collect();
-        own.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let own: Vec<_> = points.iter().filter(|point| point.0 == *kind).collect();
         let path: Vec<String> = own.iter().map(|(_, r, s)| format!("{:.1} {:.1}", x(*r), y(*s))).collect();
         line(format!("<path d=\"M{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", path.join("L")));
         for (_, r, s) in &own {
@@ -74,24 +132,20 @@ mod tests {
 
     #[test]
     fn draws_one_line_a_kind() {
-        let point = |kind, recall, qps_per_core| Measured {
+        let point = |kind: &str, recall, cpu_ms| Point {
             set: "smooth".into(),
             rows: 10,
             dim: 4,
-            kind,
-            params: String::new(),
+            kind: kind.into(),
             k: 100,
             recall_at_100: Some(recall),
             recall_at_1000: None,
-            ms_p50: 1.0,
-            ms_p99: 1.0,
-            cpu_ms: 1.0,
-            qps_per_core,
-            build_cpu_s: 0.0,
-            bytes_per_track: 0.0,
+            cpu_ms,
+            sweep: vec![Tried { recall: recall - 0.05, cpu_ms: cpu_ms / 2.0 }, Tried { recall: 0.85, cpu_ms: 9e3 }],
         };
-        let svg = chart(&[point("lists", 0.9, 3_000.0), point("lists", 0.99, 900.0), point("exact", 1.0, 40.0)], 100);
-        assert_eq!((svg.matches("<circle").count(), svg.matches("stroke-width=\"2\"").count()), (3, 2));
+        let all = [point("lists", 0.9, 0.3), point("lists", 0.99, 1.1), point("exact", 1.0, 25.0)];
+        let svg = chart(&all, 100);
+        assert_eq!((svg.matches("<circle").count(), svg.matches("stroke-width=\"2\"").count()), (6, 2));
         assert!(svg.contains("smooth, 10 x 4") && svg.contains(">lists</text>"));
         assert!(chart(&[], 100).ends_with("</svg>\n"));
     }

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use cpu_time::{ProcessTime, ThreadTime};
 
-use super::Set;
+use super::{Set, bandwidth};
 use crate::config::{Engine, IndexConfig};
-use crate::domain::{Retrieved, TrackIx, UnitVector};
+use crate::domain::{Retrieved, TrackIx, UnitVector, is_few};
 use crate::index::{BuildProgress, IndexError, IndexHandle, RowFilter, VectorIndex, build};
 use crate::pipeline::Deadline;
 
@@ -52,6 +52,9 @@ pub struct Measured {
     pub qps_per_core: f64,
     pub build_cpu_s: f64,
     pub bytes_per_track: f64,
+    /// Speed of the scan of short codes and of reading memory, GB/s; of lists.
+    pub scan_gb_s: Option<f64>,
+    pub memory_gb_s: Option<f64>,
 }
 
 /// An index with what its build took.
@@ -87,10 +90,15 @@ pub fn measure(
                 Built { index, cpu_s: before.elapsed().as_secs_f64() }
             }
         };
+        let speed = set.queries.first().and_then(|query| bandwidth(&built.index, query));
         for (params, index) in settings(&built.index, plan) {
             for k in &plan.k {
                 let run = run(&mut *index.searcher(), &set.queries, (*k, plan.keep), progress)?;
-                all.push(measured(set, plan, &built, (params.clone(), *k), run, &truth));
+                all.push(Measured {
+                    scan_gb_s: speed.map(|speed| speed.scan),
+                    memory_gb_s: speed.map(|speed| speed.memory),
+                    ..measured(set, plan, &built, (params.clone(), *k), run, &truth)
+                });
             }
         }
     }
@@ -113,6 +121,37 @@ fn settings(index: &IndexHandle, plan: &Plan) -> Vec<(String, IndexHandle)> {
     }
 }
 
+/// Lets a share of the rows through, drawn by a hash of their number; where these are few it names them, as a market does.
+struct Share {
+    kept: u32,
+    few: Option<Vec<TrackIx>>,
+}
+
+impl Share {
+    fn new(keep: f64, rows: usize) -> Self {
+        let kept = (keep * f64::from(u32::MAX)) as u32;
+        let all = (0..rows as u32).map(TrackIx).filter(|row| Self::keeps(kept, *row));
+        let few: Vec<TrackIx> = all.take(rows / 2).collect();
+        Self { kept, few: is_few(few.len(), rows).then_some(few) }
+    }
+
+    fn keeps(kept: u32, row: TrackIx) -> bool {
+        row.0.wrapping_add(1).wrapping_mul(2_654_435_761) <= kept
+    }
+}
+
+impl RowFilter for Share {
+    fn mark(&mut self, tracks: &[TrackIx], removed: &mut [bool]) {
+        for (track, removed) in tracks.iter().zip(removed) {
+            *removed = !Self::keeps(self.kept, *track);
+        }
+    }
+
+    fn only(&self) -> Option<&[TrackIx]> {
+        self.few.as_deref()
+    }
+}
+
 /// What all queries gave and took.
 struct Run {
     hits: Vec<Vec<TrackIx>>,
@@ -127,12 +166,7 @@ fn run(
     progress: &mut dyn FnMut(BuildProgress),
 ) -> Result<Run, IndexError> {
     let mut out: Vec<Retrieved> = Vec::new();
-    let kept = (keep * f64::from(u32::MAX)) as u32;
-    let mut filter = |tracks: &[TrackIx], removed: &mut [bool]| {
-        for (track, removed) in tracks.iter().zip(removed) {
-            *removed = track.0.wrapping_add(1).wrapping_mul(2_654_435_761) > kept;
-        }
-    };
+    let mut filter = Share::new(keep, index.len());
     let mut search = |query| {
         out.clear();
         let filter: Option<&mut dyn RowFilter> = if keep < 1.0 { Some(&mut filter) } else { None };
@@ -189,6 +223,8 @@ fn measured(
         qps_per_core: 1e3 / run.cpu_ms,
         build_cpu_s: built.cpu_s,
         bytes_per_track: built.index.resident_bytes() as f64 / set.vectors.len().max(1) as f64,
+        scan_gb_s: None,
+        memory_gb_s: None,
     }
 }
 
@@ -226,6 +262,9 @@ pub fn table(all: &[Measured]) -> String {
             m.build_cpu_s,
             m.bytes_per_track
         );
+    }
+    if let Some((scan, memory)) = all.iter().find_map(|m| m.scan_gb_s.zip(m.memory_gb_s)) {
+        let _ = writeln!(text, "Short codes are scanned at {scan:.1} GB/s, memory is read at {memory:.1} GB/s.");
     }
     text
 }

@@ -132,6 +132,12 @@ pub trait CandidateFilter: Send {
     /// Sets `removed[i]` to `true` for each candidate that must go; never clears a mark. `removed.len() == tracks.len()`;
     /// rows already marked may be passed over.
     fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]);
+
+    /// The few tracks of the built catalogue, ascending, beside which it removes everything; `None` where it leaves many,
+    /// or does not know. Tracks that were added may stay too.
+    fn only<'a>(&'a self, _context: &RequestContext) -> Option<&'a [TrackIx]> {
+        None
+    }
 }
 
 impl CandidateFilter for Box<dyn CandidateFilter> {
@@ -145,6 +151,10 @@ impl CandidateFilter for Box<dyn CandidateFilter> {
 
     fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]) {
         (**self).mark(context, tracks, removed);
+    }
+
+    fn only<'a>(&'a self, context: &RequestContext) -> Option<&'a [TrackIx]> {
+        (**self).only(context)
     }
 }
 

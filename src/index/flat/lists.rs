@@ -160,6 +160,19 @@ impl Lists {
         }
     }
 
+    /// Scans every cell's short codes for a query, and nothing else; the bytes that these are.
+    pub(super) fn scan_codes(&mut self, query: &UnitVector) -> usize {
+        let flat = Arc::clone(&self.flat);
+        self.probe.query.resize(flat.shape.width(), 0.0);
+        self.kernels.dot_rows(&flat.axes, query.as_slice(), &mut self.probe.query);
+        self.probe.prepare(&flat.codec, self.kernels);
+        let threshold = self.probe.threshold(self.probe.spread);
+        self.masks.resize(flat.shape.blocks, 0);
+        self.kernels.scan(flat.short(), flat.codec.block_bytes(), &self.probe.tables, threshold, &mut self.masks);
+        std::hint::black_box(&self.masks);
+        flat.short().len()
+    }
+
     /// Scores the added rows that no cell describes.
     fn score_strays(&mut self, filter: &mut Option<&mut dyn RowFilter>) {
         self.strays.clear();

@@ -28,7 +28,7 @@ pub use build::{BuildProgress, FlatConfig};
 pub use file::FLAT_FILE;
 
 use super::{IndexError, VectorIndex, VectorSource};
-use crate::domain::{ItemVectors, TrackIx};
+use crate::domain::{ItemVectors, TrackIx, UnitVector};
 use agenda::CellTable;
 use file::Flat;
 use lists::Lists;
@@ -96,9 +96,18 @@ impl FlatIndex {
         self.flat.save(path)
     }
 
+    /// Scans all short codes for a query as searches do, for measurements; the bytes that were scanned.
+    pub fn scan_codes(&self, query: &UnitVector) -> usize {
+        self.lists(0.0).scan_codes(query)
+    }
+
     /// A lane's searcher that may miss the share `miss` of the hits, as it expects them, by leaving cells out.
     pub fn searcher(&self, miss: f32) -> Box<dyn VectorIndex> {
-        Box::new(Lists::new(Arc::clone(&self.flat), Arc::clone(&self.table), Arc::clone(&self.live), miss))
+        Box::new(self.lists(miss))
+    }
+
+    fn lists(&self, miss: f32) -> Lists {
+        Lists::new(Arc::clone(&self.flat), Arc::clone(&self.table), Arc::clone(&self.live), miss)
     }
 
     /// Adds a row while lanes search; searches that begin after the return find it. `O(cells)`. It is not saved.

@@ -31,4 +31,9 @@ impl CandidateFilter for Market {
             (None, None) => {}
         }
     }
+
+    fn only<'a>(&'a self, context: &RequestContext) -> Option<&'a [TrackIx]> {
+        let request = &context.request;
+        request.market.as_ref().and_then(|_| self.catalogue.few_tracks_in(request.market_ix))
+    }
 }

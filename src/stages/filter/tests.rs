@@ -165,3 +165,21 @@ fn without_windows_a_licence_costs_nothing() {
     );
     assert_eq!(removed, [false; 3]);
 }
+
+#[test]
+fn a_small_market_names_what_it_leaves() {
+    let catalogue = fixtures::catalogue(300, |row, track| {
+        track.markets = if row == 70 { None } else { Some(vec![if row % 60 == 0 { "IS" } else { "SE" }.into()]) };
+    });
+    let market = Market::new(Arc::clone(&catalogue));
+    let all: Vec<TrackIx> = (0..300).map(TrackIx).collect();
+    for (code, few) in [(Some("IS"), true), (Some("SE"), false), (Some("XX"), true), (None, false)] {
+        let market_ix = code.and_then(|code| catalogue.find_market(code));
+        let request = Request { market: code.map(Into::into), market_ix, ..fixtures::request() };
+        let context = fixtures::context(request, SessionState::default(), UserProfile::default());
+        let mut removed = vec![false; 300];
+        market.clone().mark(&context, &all, &mut removed);
+        let left: Vec<TrackIx> = all.iter().copied().filter(|track| !removed[track.at()]).collect();
+        assert_eq!(market.only(&context), few.then_some(&left[..]), "{code:?}");
+    }
+}

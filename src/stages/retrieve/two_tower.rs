@@ -31,6 +31,10 @@ impl RowFilter for Wanted<'_> {
     fn mark(&mut self, tracks: &[TrackIx], removed: &mut [bool]) {
         self.filters.iter_mut().for_each(|filter| filter.mark(self.context, tracks, removed));
     }
+
+    fn only(&self) -> Option<&[TrackIx]> {
+        self.filters.iter().filter_map(|filter| filter.only(self.context)).min_by_key(|only| only.len())
+    }
 }
 
 impl TwoTower {
