@@ -1,7 +1,7 @@
 //! Who asked to be forgotten, and from which offset on.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::ArchiveError;
 use super::files::{ERASURES, in_force, tables};
@@ -77,6 +77,6 @@ pub fn read_erasures(archive: &Path) -> Result<Erasures, ArchiveError> {
     Ok(erasures)
 }
 
-pub(super) fn rows(path: &PathBuf) -> Result<Vec<ErasureRow>, TableError> {
+pub(super) fn rows(path: &Path) -> Result<Vec<ErasureRow>, TableError> {
     read_rows(path)?.collect()
 }

@@ -9,11 +9,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
 
 use super::part::Part;
-use super::tables::{AnswerRow, CandidateBatch, ItemRow};
 use crate::config::FeatureLogConfig;
-use crate::domain::{Catalogue, TrackIx};
-use crate::features::schema::{CROSS, VERSION};
-use crate::features::{CROSS_LEN, LoggedAnswer};
+use crate::domain::Catalogue;
+use crate::features::LoggedAnswer;
 use crate::metrics::FeatureLogMetrics;
 use crate::tables::{Hour, TableError};
 
@@ -85,10 +83,9 @@ impl Drop for FeatureLog {
     }
 }
 
-/// A part and what it has of the catalogue.
+/// A part and when it is to be completed.
 struct Open {
     part: Part,
-    known: Vec<u64>,
     due: Instant,
 }
 
@@ -132,37 +129,25 @@ impl Writer {
             let oldest = self.parts.keys().next().copied();
             self.close_hour(oldest);
         }
-        if let Err(error) = self.write(hour, answer) {
-            let lost = self.parts.remove(&hour).map_or(0, |open| open.part.answers());
-            // The answer itself is counted too, where it did not come as far as the part.
-            self.lose(lost.max(1), &error);
+        let before = self.parts.get(&hour).map_or(0, |open| open.part.answers());
+        if let Err(error) = self.write(hour, &answer) {
+            // What a part holds that cannot be completed is gone with it.
+            self.parts.remove(&hour);
+            self.lose(before + 1, &error);
         } else if self.parts.get(&hour).is_some_and(|open| open.part.candidates() >= self.part_rows) {
             self.close_hour(Some(hour));
         }
     }
 
-    fn write(&mut self, hour: Hour, answer: LoggedAnswer) -> Result<(), TableError> {
+    fn write(&mut self, hour: Hour, answer: &LoggedAnswer) -> Result<(), TableError> {
         let open = match self.parts.entry(hour) {
             std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
             std::collections::btree_map::Entry::Vacant(place) => {
                 let part = Part::create(&self.dir, hour, &ulid::Ulid::generate().to_string())?;
-                place.insert(Open { part, known: Vec::new(), due: Instant::now() + self.open })
+                place.insert(Open { part, due: Instant::now() + self.open })
             }
         };
-        let width = answer.items.len() / answer.rows.len().max(1);
-        for (at, row) in answer.rows.iter().enumerate() {
-            if is_new(&mut open.known, row.track) {
-                open.part.item(ItemRow {
-                    bundle: self.served.bundle.clone(),
-                    changes: self.served.changes.clone(),
-                    track_ix: row.track.0 as i32,
-                    track_id: self.served.catalogue.track(row.track).track_id.to_string(),
-                    item: answer.items[at * width..(at + 1) * width].to_vec(),
-                })?;
-            }
-        }
-        let row = answer_row(&answer, &self.served);
-        open.part.answer(row, |batch, number| candidates(&answer, number, batch))
+        open.part.log(answer, &self.served)
     }
 
     fn close(&mut self, which: impl Fn(&Open) -> bool) {
@@ -189,53 +174,5 @@ impl Writer {
         self.metrics.shed_store.inc_by(answers);
         self.paused = Some(Instant::now());
         tracing::error!(%error, answers, "the feature log could not be written; these answers are not in it");
-    }
-}
-
-/// Whether a track is new to a bitmap, which it is in from now on.
-fn is_new(known: &mut Vec<u64>, track: TrackIx) -> bool {
-    let (word, bit) = (track.at() / 64, 1u64 << (track.at() % 64));
-    if known.len() <= word {
-        known.resize(word + 1, 0);
-    }
-    let is_new = known[word] & bit == 0;
-    known[word] |= bit;
-    is_new
-}
-
-fn answer_row(answer: &LoggedAnswer, served: &Served) -> AnswerRow {
-    AnswerRow {
-        recommendation_id: answer.recommendation_id.to_string(),
-        user_id: answer.user_id.to_string(),
-        session_id: answer.session_id.as_ref().map(ToString::to_string),
-        ts_ms: answer.ts_ms,
-        seed: answer.seed.cast_signed(),
-        rung: answer.rung.as_str().to_owned(),
-        bundle: served.bundle.clone(),
-        changes: served.changes.clone(),
-        feature_version: VERSION as i32,
-        arm: answer.arm.clone(),
-        own_candidates: answer.own_candidates,
-        pool: answer.pool as i32,
-        unserved_share: answer.unserved_share,
-        user: answer.user.clone(),
-        unranked: answer.unranked.iter().map(|track| served.catalogue.track(*track).track_id.to_string()).collect(),
-    }
-}
-
-/// Turns rows into columns.
-fn candidates(answer: &LoggedAnswer, number: i32, batch: &mut CandidateBatch) {
-    let rows = &answer.rows;
-    batch.answer.extend(rows.iter().map(|_| number));
-    batch.track_ix.extend(rows.iter().map(|row| row.track.0 as i32));
-    batch.position.extend(rows.iter().map(|row| row.position.map(|at| at as i32)));
-    batch.propensity.extend(rows.iter().map(|row| row.propensity));
-    batch.score.extend(rows.iter().map(|row| row.score));
-    batch.complete.extend(rows.iter().map(|row| row.tasks[0]));
-    batch.skip.extend(rows.iter().map(|row| row.tasks[1]));
-    batch.like.extend(rows.iter().map(|row| row.tasks[2]));
-    batch.blended.extend(rows.iter().map(|row| row.blended));
-    for (at, column) in batch.cross.iter_mut().enumerate().take(CROSS.len()) {
-        column.extend(answer.cross.iter().skip(at).step_by(CROSS_LEN));
     }
 }

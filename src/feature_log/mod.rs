@@ -6,6 +6,7 @@ mod compact;
 mod log;
 mod part;
 mod read;
+mod rows;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,8 @@ pub struct Part {
     candidates: FlatWriter,
     items: RowWriter<ItemRow>,
     held: CandidateBatch,
+    /// Which tracks its items have, bit by bit.
+    pub(super) known: Vec<u64>,
 }
 
 impl Part {
@@ -57,6 +59,7 @@ impl Part {
             candidates: FlatWriter::create(&paths[1], &candidate_columns(), packing, group_rows)?,
             items: RowWriter::create(&paths[2], ITEM_COLUMNS)?,
             held: CandidateBatch::new(),
+            known: Vec::new(),
             paths,
         })
     }
@@ -75,7 +78,11 @@ impl Part {
     ///
     /// # Errors
     /// A full disk.
-    pub fn answer(&mut self, row: AnswerRow, fill: impl FnOnce(&mut CandidateBatch, i32)) -> Result<(), TableError> {
+    pub(super) fn answer(
+        &mut self,
+        row: AnswerRow,
+        fill: impl FnOnce(&mut CandidateBatch, i32),
+    ) -> Result<(), TableError> {
         let number = self.held.answers.len() as i32;
         self.held.answers.push(row.recommendation_id.clone());
         fill(&mut self.held, number);
@@ -87,7 +94,7 @@ impl Part {
     ///
     /// # Errors
     /// A full disk.
-    pub fn item(&mut self, row: ItemRow) -> Result<(), TableError> {
+    pub(super) fn item(&mut self, row: ItemRow) -> Result<(), TableError> {
         self.items.write(row)
     }
 

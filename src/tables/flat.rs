@@ -262,7 +262,9 @@ mod tests {
             assert_eq!(read.len(), 1);
             let text = |flat: &Flat| match flat {
                 Flat::Words { keys, words } => keys.iter().map(|key| words[*key as usize].clone()).collect::<Vec<_>>(),
-                _ => panic!("no words: {flat:?}"),
+                other @ (Flat::Float32(_) | Flat::OptionalFloat32(_) | Flat::Int32(_) | Flat::OptionalInt32(_)) => {
+                    panic!("no words: {other:?}")
+                }
             };
             assert_eq!(text(&read[0][0]), [text(&batch(300)[0]), text(&batch(300)[0])].concat());
             let twice = |at: usize| match batch(300).swap_remove(at) {

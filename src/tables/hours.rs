@@ -44,8 +44,8 @@ impl Hour {
         let dir = table.join(self.dir());
         if !dir.is_dir() {
             let made = fs::create_dir_all(&dir).and_then(|()| {
-                let above = dir.ancestors().skip(1).take(3).filter(|above| !above.as_os_str().is_empty());
-                above.map(|above| fs::File::open(above)?.sync_all()).collect::<io::Result<()>>()
+                let mut above = dir.ancestors().skip(1).take(3).filter(|above| !above.as_os_str().is_empty());
+                above.try_for_each(|above| fs::File::open(above)?.sync_all())
             });
             made.map_err(|e| TableError::new(&dir, e))?;
         }
