@@ -59,11 +59,10 @@ fn main() -> Result<()> {
                 bytes[at + 1] = dir.join(table).join(Hour::of(0).dir()).join(name).metadata()?.len();
             }
         }
-        times.sort_by(f64::total_cmp);
         let [all, candidates, own, items] = bytes.map(|bytes| bytes as f64 / rows as f64);
         println!(
             "| {packing:?} | {group_rows} | {:.0} | {all:.1} | {candidates:.1} | {own:.1} | {items:.1} |",
-            rows as f64 / times[1]
+            rows as f64 / support::quantile(&mut times, 0.5)
         );
     }
     std::fs::remove_dir_all(&dir)?;
@@ -104,10 +103,7 @@ fn answers(directory: &Path, events: &Path, count: usize) -> Result<(Vec<LoggedA
             break;
         }
     }
-    let [without, with] = spent.map(|mut micros| {
-        micros.sort_by(f64::total_cmp);
-        micros[micros.len() / 2]
-    });
+    let [without, with] = spent.map(|mut micros| support::quantile(&mut micros, 0.5));
     println!("a request, median: {without:.0} us without the log, {with:.0} us with it");
     let served =
         Served { bundle: bundle.version.to_string(), changes: String::new(), catalogue: Arc::clone(&bundle.catalogue) };

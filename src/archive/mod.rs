@@ -16,7 +16,7 @@ mod tests;
 pub use compact::{Compacted, compact};
 pub use erasures::{Erasures, read_erasures};
 pub use export::{Exported, export};
-pub use read::{HourOfEvents, read_hours};
+pub use read::{HourOfEvents, is_archive, read_hours};
 
 use crate::events::EventLogError;
 use crate::tables::TableError;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::ArchiveError;
-use super::files::{EVENTS, in_force};
+use super::files::{ERASURES, EVENTS, in_force};
 use crate::domain::Event;
 use crate::tables::{Hour, read_archived, tables_by_hour};
 
@@ -14,6 +14,11 @@ pub struct HourOfEvents {
     pub hour: Hour,
     /// Its events.
     pub events: Vec<Event>,
+}
+
+/// Whether a directory is an archive, by the directory of its erasures.
+pub fn is_archive(dir: &Path) -> bool {
+    dir.join(ERASURES).is_dir()
 }
 
 /// Reads an archive hour by hour, oldest first; one hour is in memory at a time.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::data::Data;
 use super::rows::{RankerRow, TowerRow};
 use super::tests::{Fixture, rows};
 use super::{JoinPlan, JoinSummary, RankerPlan, TowersPlan, join, stable_hash, towers};
@@ -150,6 +151,21 @@ fn joined_rows_have_the_outcomes_that_backfill_finds() {
     assert!(short.late > 10 && short.late < short.played, "{short:?}");
     let unknown = rows.iter().filter(|row| row.played && row.mask == [0.0; 3]).count() as u64;
     assert!(unknown >= short.late, "who waits a minute does not know how a track of three ended");
+}
+
+#[test]
+fn a_backfill_reads_an_archive_as_it_reads_a_table() {
+    let fixture = Fixture::new();
+    archive(&fixture, &fixture.events);
+    std::fs::copy(fixture.at("tracks.parquet"), fixture.at("archive/tracks.parquet")).unwrap();
+    let mut read = Vec::new();
+    let collect = |event: &Event| {
+        read.push(event.clone());
+        Ok(true)
+    };
+    Data::open(&fixture.at("archive")).unwrap().each("events", &mut |_| {}, collect).unwrap();
+    assert_eq!(read, fixture.events);
+    assert!(Data::open(&fixture.at("")).unwrap().each("events", &mut |_| {}, |_| Ok(false)).is_ok());
 }
 
 #[test]

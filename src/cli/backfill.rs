@@ -26,7 +26,7 @@ pub(super) enum Command {
 pub(super) struct TowersArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Canonical tables: tracks.parquet, events.parquet
+    /// Canonical tables: tracks.parquet, events.parquet (or an archive of events)
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// The rows directory; made if absent
@@ -47,7 +47,7 @@ pub(super) struct TowersArgs {
 pub(super) struct RankerArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Canonical tables: tracks.parquet, events.parquet
+    /// Canonical tables: tracks.parquet, events.parquet (or an archive of events)
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// A bundle of the towers, built with --as-of rank
