@@ -4,6 +4,7 @@
 //! request through one staged pipeline inside its deadline. `ARCHITECTURE.md` is the map.
 
 pub mod app;
+pub mod archive;
 pub mod backfill;
 pub mod bundle;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod config;
 pub mod domain;
 pub mod evaluate;
 pub mod events;
+pub mod feature_log;
 pub mod features;
 pub mod http;
 pub mod import;

@@ -11,7 +11,7 @@ use segue::app::Wiring;
 use segue::bundle::Bundle;
 use segue::config::{Config, Engine};
 use segue::domain::{CandidateSet, Knobs, Request, RequestContext, Retrieved, Source, TaskScores};
-use segue::features::StateStore;
+use segue::features::{RankedTap, StateStore};
 use segue::inference::{InferenceError, OrtRanker, RankerModel, Runtime};
 use segue::pipeline::{Deadline, Ranker, Reranker};
 use segue::stages::rank::MmoeRanker;
@@ -141,10 +141,16 @@ fn retrieval_allocates_nothing_in_the_steady_state() {
 #[test]
 fn ranking_allocates_nothing_of_its_own_in_the_steady_state() {
     let served = served(Engine::Exact);
+    ranks_without_allocating(&served, None);
+    ranks_without_allocating(&served, Some(RankedTap::default()));
+}
+
+/// With or without a tap for the feature log.
+fn ranks_without_allocating(served: &Served, tap: Option<RankedTap>) {
     let bundle = &served.bundle;
     let model = Uncounted { model: OrtRanker::new(bundle.ranker.as_ref().unwrap()).unwrap() };
     let catalogue = Arc::clone(&bundle.catalogue);
-    let mut ranker = MmoeRanker::new(Arc::clone(served.wiring.assembler()), catalogue, Box::new(model));
+    let mut ranker = MmoeRanker::new(Arc::clone(served.wiring.assembler()), catalogue, Box::new(model)).tapped(tap);
     let (mut candidates, mut scores) = (CandidateSet::default(), TaskScores::default());
     bundle.popularity.top.iter().for_each(|t| candidates.push(Retrieved { track: *t, score: 0.0 }, Source::Popular));
     assert_eq!(candidates.len(), 1_000);
@@ -153,7 +159,8 @@ fn ranking_allocates_nothing_of_its_own_in_the_steady_state() {
         ranker.rank(context, &candidates, &Deadline::never(), &mut scores).unwrap();
         assert!(scores.is_complete(1_000));
     };
-    served.contexts.iter().for_each(&mut rank);
+    // Twice: with a tap two sets of buffers take turns.
+    (0..2).for_each(|_| served.contexts.iter().for_each(&mut rank));
     assert_eq!(allocations(|| served.contexts.iter().for_each(&mut rank)), 0);
 }
 

@@ -17,13 +17,14 @@ use crate::domain::{
     Answer, ExplainLevel, Knobs, Request, Retrieved, Rung, Track, TrackId, TrackIx, UnitVector, UserId,
 };
 use crate::events::{EventLogError, EventOutcome, Ingest, RawEvent};
+use crate::feature_log::{FeatureLog, Served};
 use crate::features::StateStore;
 use crate::index::VectorIndex;
 use crate::inference::{InferenceError, Runtime};
 use crate::metrics::Metrics;
 use crate::pipeline::{Deadline, Lanes, PipelineBuilder, Refused};
 use crate::stages::explain::Explainer;
-use crate::stages::observe::{DEFAULT_TRACE_BYTES, Trace, TraceStore};
+use crate::stages::observe::{DEFAULT_TRACE_BYTES, FeatureSink, Trace, TraceStore};
 
 /// Why the engine does not start.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,9 @@ pub enum AppError {
     /// The thread that writes snapshots.
     #[error("no thread for snapshots: {0}")]
     Snapshots(std::io::Error),
+    /// The thread that writes the feature log.
+    #[error("no thread for the feature log: {0}")]
+    FeatureLog(std::io::Error),
     /// The thread that probes the index.
     #[error("no thread for probes of the index: {0}")]
     RecallProbe(std::io::Error),
@@ -68,6 +72,8 @@ pub struct Engine {
     // Before the probe: it ends when no lane can hand anything to it.
     lanes: Lanes,
     _probe: Option<RecallProbe>,
+    // After the lanes, so that it takes what they gave last.
+    _feature_log: Option<FeatureLog>,
     ingest: Arc<Ingest>,
     _snapshots: Option<Snapshots>,
     knobs: ArcSwap<Knobs>,
@@ -88,9 +94,10 @@ impl Engine {
         let state = Arc::new(StateStore::new(&config.state, &config.signals));
         let metrics = Arc::new(Metrics::new()?);
         let traces = TraceStore::new(DEFAULT_TRACE_BYTES);
-        let wiring = Wiring::new(&config, Arc::clone(&bundle), Arc::clone(&state));
+        let mut wiring = Wiring::new(&config, Arc::clone(&bundle), Arc::clone(&state));
         let changes = (config.events.store == EventStore::Disk).then(|| config.events.data_dir.join(CHANGES_FILE));
         let live_tracks = LiveTracks::open(runtime, &wiring, changes.as_deref(), config.catalogue.max_added)?;
+        let feature_log = log_features(&config, &mut wiring, live_tracks.log_id(), &metrics)?;
         let count = match config.lanes.count {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             given => given,
@@ -127,6 +134,7 @@ impl Engine {
             wiring,
             live_tracks,
             _probe: probe,
+            _feature_log: feature_log,
             lanes,
             ingest,
             _snapshots: snapshots,
@@ -311,6 +319,24 @@ impl Engine {
         node.added.set(self.bundle().catalogue.added().len() as i64);
         self.metrics.render()
     }
+}
+
+/// Starts the feature log, where there is to be one, and has the wiring write to it. `changes`: the id of the file of
+/// changes to the catalogue.
+fn log_features(
+    config: &Config,
+    wiring: &mut Wiring,
+    changes: String,
+    metrics: &Metrics,
+) -> Result<Option<FeatureLog>, AppError> {
+    let bundle = wiring.bundle();
+    let served = Served { bundle: bundle.version.to_string(), changes, catalogue: Arc::clone(&bundle.catalogue) };
+    let log = FeatureLog::start(&config.feature_log, served, &metrics.feature_log).map_err(AppError::FeatureLog)?;
+    if let Some(to) = log.as_ref().map(FeatureLog::sender) {
+        let (unserved_share, shed) = (config.feature_log.unserved_share, metrics.feature_log.shed_queue.clone());
+        wiring.log_features(FeatureSink { to, unserved_share, shed });
+    }
+    Ok(log)
 }
 
 /// Fills in why each track is in the list.

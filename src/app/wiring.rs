@@ -6,7 +6,7 @@ use super::AppError;
 use crate::bundle::Bundle;
 use crate::config::{Config, DiversityMethod};
 use crate::domain::Rung;
-use crate::features::{Assembler, StateStore, day_of};
+use crate::features::{Assembler, RankedTap, StateStore, day_of};
 use crate::inference::{OrtRanker, OrtUserTower};
 use crate::metrics::Metrics;
 use crate::pipeline::{CandidateFilter, OnFailure, PipelineBuilder, Retriever};
@@ -15,7 +15,9 @@ use crate::stages::filter::{
     BlockedArtist, Disliked, Excluded, Explicit, Licence, Market, PlayedInSession, SameRecording, ServedBefore,
     Takedowns, TakenDown,
 };
-use crate::stages::observe::{MetricsObserver, ServedObserver, TraceObserver, TraceStore};
+use crate::stages::observe::{
+    FeatureObserver, FeatureSink, MetricsObserver, ServedObserver, TraceObserver, TraceStore,
+};
 use crate::stages::rank::MmoeRanker;
 use crate::stages::rerank::{
     Diversity, PopularityPenalty, Rule, Separation, SkipPenalty, TransitionRules, Transitions, Windows,
@@ -45,6 +47,7 @@ pub struct Wiring {
     exploration: Exploration,
     explicit: Explicit,
     licence: Licence,
+    features: Option<FeatureSink>,
 }
 
 impl Wiring {
@@ -69,8 +72,14 @@ impl Wiring {
             exploration: Exploration::new(Arc::clone(catalogue), Arc::clone(vectors), &bundle.popularity),
             explicit: Explicit::new(Arc::clone(catalogue)),
             licence: Licence::new(Arc::clone(catalogue)),
+            features: None,
             bundle,
         }
+    }
+
+    /// From now on every pipeline that serves logs what its ranker saw.
+    pub fn log_features(&mut self, sink: FeatureSink) {
+        self.features = Some(sink);
     }
 
     /// The feature code of the bundle.
@@ -98,7 +107,9 @@ impl Wiring {
     /// # Errors
     /// If a model does not open.
     pub fn serving(&self, metrics: &Arc<Metrics>, traces: &TraceStore) -> Result<PipelineBuilder, AppError> {
-        let mut builder = self.funnel(PipelineBuilder::default())?;
+        let features = self.features.clone().map(|sink| (RankedTap::default(), sink));
+        let tap = features.as_ref().map(|(tap, _)| RankedTap::clone(tap));
+        let mut builder = self.funnel(PipelineBuilder::default(), tap)?;
         let catalogue = &self.bundle.catalogue;
         if self.config.filters.played_in_session {
             builder = builder.filter(PlayedInSession::new(Arc::clone(catalogue)));
@@ -107,11 +118,15 @@ impl Wiring {
             builder = builder.filter(ServedBefore::new(Arc::clone(catalogue)));
         }
         let builder = self.order(self.rerankers(self.hard_filters(builder)));
-        Ok(self
+        let builder = self
             .ladder(builder)
             .observer(ServedObserver::new(Arc::clone(&self.state)))
             .observer(TraceObserver::new(traces.clone()))
-            .observer(MetricsObserver::new(Arc::clone(metrics))))
+            .observer(MetricsObserver::new(Arc::clone(metrics)));
+        Ok(match features {
+            Some((tap, sink)) => builder.observer(FeatureObserver::new(tap, sink)),
+            None => builder,
+        })
     }
 
     /// The same funnel for evaluation and training rows: it notes nothing and forgets what it served.
@@ -119,7 +134,7 @@ impl Wiring {
     /// # Errors
     /// If a model does not open.
     pub fn offline(&self, repeats: Repeats) -> Result<PipelineBuilder, AppError> {
-        let mut builder = self.funnel(PipelineBuilder::default())?;
+        let mut builder = self.funnel(PipelineBuilder::default(), None)?;
         if repeats == Repeats::AsConfigured && self.config.filters.played_in_session {
             builder = builder.filter(PlayedInSession::new(Arc::clone(&self.bundle.catalogue)));
         }
@@ -138,8 +153,8 @@ impl Wiring {
             .context(ProfileSource::new(Arc::clone(&self.state)), OnFailure::Skip)
     }
 
-    /// Context, retrievers and the ranker.
-    fn funnel(&self, builder: PipelineBuilder) -> Result<PipelineBuilder, AppError> {
+    /// Context, retrievers and the ranker, which leaves what it saw in `tap`.
+    fn funnel(&self, builder: PipelineBuilder, tap: Option<RankedTap>) -> Result<PipelineBuilder, AppError> {
         let bundle = &self.bundle;
         let tower = Box::new(OrtUserTower::new(&bundle.user_tower)?);
         let mut builder = self
@@ -155,7 +170,7 @@ impl Wiring {
             let mut ranker = Box::new(OrtRanker::new(model)?);
             ranker.warm(most)?;
             let catalogue = Arc::clone(&bundle.catalogue);
-            builder = builder.ranker(MmoeRanker::new(Arc::clone(&self.assembler), catalogue, ranker));
+            builder = builder.ranker(MmoeRanker::new(Arc::clone(&self.assembler), catalogue, ranker).tapped(tap));
         }
         Ok(builder)
     }

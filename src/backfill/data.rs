@@ -1,24 +1,40 @@
-//! A data directory, read in passes.
+//! A data directory, read in passes: its events are `events.parquet`, or where there is none an archive.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{BackfillError, EVENTS_A_TICK, Progress};
+use crate::archive::{self, read_hours};
 use crate::domain::{Catalogue, Event, TrackIx};
 use crate::tables::{read_events, read_tracks};
 
 /// A data directory: its catalogue, and the way to its events.
 pub(super) struct Data {
     pub(super) catalogue: Arc<Catalogue>,
-    events: PathBuf,
+    directory: PathBuf,
     total: u64,
 }
+
+/// Events in time order.
+type Events = Box<dyn Iterator<Item = Result<Event, BackfillError>>>;
 
 impl Data {
     /// Reads the catalogue.
     pub(super) fn open(directory: &Path) -> Result<Self, BackfillError> {
         let catalogue = Catalogue::new(read_tracks(&directory.join("tracks.parquet"))?)?;
-        Ok(Self { catalogue: Arc::new(catalogue), events: directory.join("events.parquet"), total: 0 })
+        Ok(Self { catalogue: Arc::new(catalogue), directory: directory.to_owned(), total: 0 })
+    }
+
+    /// The events from the first one on. Of an archive one hour is in memory.
+    fn events(&self) -> Result<Events, BackfillError> {
+        let file = self.directory.join("events.parquet");
+        if file.exists() || !archive::is_archive(&self.directory) {
+            return Ok(Box::new(read_events(&file)?.map(|event| event.map_err(BackfillError::from))));
+        }
+        Ok(Box::new(read_hours(&self.directory)?.flat_map(|hour| match hour {
+            Ok(hour) => hour.events.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error.into())],
+        })))
     }
 
     /// First and last time of the events, which must be sorted; remembers how many there are.
@@ -45,7 +61,7 @@ impl Data {
         progress: &mut dyn FnMut(Progress),
         mut visit: impl FnMut(&Event) -> Result<bool, BackfillError>,
     ) -> Result<(), BackfillError> {
-        for (done, event) in (0u64..).zip(read_events(&self.events)?) {
+        for (done, event) in (0u64..).zip(self.events()?) {
             if done % EVENTS_A_TICK == 0 {
                 progress(Progress { step, done, total: self.total });
             }

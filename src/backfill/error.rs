@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::app::AppError;
+use crate::archive::ArchiveError;
 use crate::bundle::BundleError;
 use crate::domain::CatalogueError;
 use crate::tables::TableError;
@@ -28,6 +29,9 @@ pub enum BackfillError {
     /// A bundle that the rows cannot be made with.
     #[error("bundle: {0}")]
     Unfit(String),
+    /// The archive of events.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// A file that is no table.
     #[error("{0}")]
     File(String),

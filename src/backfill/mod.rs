@@ -3,8 +3,13 @@
 
 mod data;
 mod error;
+mod join;
+#[cfg(test)]
+mod log_tests;
 mod moment;
 mod open;
+mod outcomes;
+mod part;
 mod ranker;
 mod rows;
 mod sample;
@@ -14,6 +19,8 @@ mod tests;
 mod towers;
 
 pub use error::BackfillError;
+pub use join::{JoinPlan, JoinSummary, join};
+pub use part::UserPart;
 pub use ranker::{RankerPlan, RankerSummary, ranker};
 pub use sample::{MomentSampler, stable_hash};
 pub use towers::{TowersPlan, TowersSummary, towers};

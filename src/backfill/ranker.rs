@@ -11,9 +11,9 @@ use rand_chacha::ChaCha8Rng;
 use super::data::Data;
 use super::error::file_fault;
 use super::open::Open;
-use super::rows::{RANKER, RankerRow, split, write_schema};
+use super::rows::{RANKER, RankerRow, create, split, write_schema};
 use super::settling::Settling;
-use super::{BackfillError, MomentSampler, Progress, stable_hash};
+use super::{BackfillError, MomentSampler, Progress, UserPart, stable_hash};
 use crate::app::{Repeats, Wiring};
 use crate::bundle::{Bundle, Manifest, RowsSchema, digest};
 use crate::config::Config;
@@ -46,6 +46,8 @@ pub struct RankerPlan {
     pub max_groups: usize,
     /// Seed of all sampling.
     pub seed: u64,
+    /// Whose moments: the draw is over everyone's, so that the parts together are the whole.
+    pub part: UserPart,
 }
 
 /// What was written.
@@ -81,8 +83,8 @@ pub fn ranker(
     check_bundle(plan, &bundle.manifest, window.0)?;
     let moments = draw(plan, &data, window, progress)?;
     let mut replay = Replay::new(plan, config, bundle, window)?;
-    let mut writer = RowWriter::create(&plan.out.join("ranker.parquet"), RANKER)?;
-    let mut ordinal = 0u64;
+    let mut writer = create(&plan.out.join("ranker.parquet"), plan.part, RANKER)?;
+    let (mut ordinal, mut drawn) = (0u64, 0u64);
     data.each("rows for the ranker", progress, |event| {
         if event.ts_ms >= window.1 {
             return Ok(false);
@@ -90,7 +92,11 @@ pub fn ranker(
         while let Some(group) = replay.settling.settled(event.ts_ms) {
             replay.write(group, &mut writer)?;
         }
-        replay.event(&data, event, moments.contains(&ordinal));
+        if plan.part.has(&event.user_id) {
+            let sampled = moments.contains(&ordinal);
+            drawn += u64::from(sampled);
+            replay.event(&data, event, sampled);
+        }
         ordinal += 1;
         Ok(true)
     })?;
@@ -99,14 +105,16 @@ pub fn ranker(
     }
     let mut summary = replay.summary;
     summary.rows = writer.finish()?;
-    summary.unended = moments.len() as u64 - summary.groups;
-    if summary.groups == 0 {
+    summary.unended = drawn - summary.groups;
+    if summary.groups == 0 && plan.part == UserPart::ALL {
         return Err(BackfillError::History("no play ends inside the ranker's window".into()));
     }
     let (artists, genres) = (data.catalogue.artist_count(), data.catalogue.genres().len());
     let (dim, tracks) = (Some(replay.bundle.vectors.dim()), data.catalogue.len());
     let (rank_from_ms, test_from_ms) = window;
-    write_schema(&plan.out, &RowsInfo { dim, tracks, artists, genres, rank_from_ms, test_from_ms })?;
+    if plan.part.is_first() {
+        write_schema(&plan.out, &RowsInfo { dim, tracks, artists, genres, rank_from_ms, test_from_ms })?;
+    }
     Ok(summary)
 }
 
@@ -162,7 +170,7 @@ struct Replay<'a> {
     wiring: Wiring,
     pipeline: Pipeline,
     open: Open<Vec<RankerRow>>,
-    settling: Settling,
+    settling: Settling<Vec<RankerRow>>,
     window: (i64, i64),
     items: Vec<f32>,
     cross: Vec<f32>,
@@ -213,7 +221,7 @@ impl<'a> Replay<'a> {
     /// Numbers and writes a group.
     fn write(&mut self, group: Vec<RankerRow>, writer: &mut RowWriter<RankerRow>) -> Result<(), BackfillError> {
         for row in group {
-            writer.write(RankerRow { group: self.summary.groups as i64, ..row })?;
+            writer.write(RankerRow { group: self.plan.part.group(self.summary.groups), ..row })?;
         }
         self.summary.groups += 1;
         Ok(())

@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
-use super::BackfillError;
 use super::error::file_fault;
-use crate::features::schema::{RowsInfo, describe};
-use crate::tables::{Column, Type};
+use super::settling::Likeable;
+use super::{BackfillError, UserPart};
+use crate::features::schema::{RowsInfo, TASKS, describe};
+use crate::tables::{Column, RowWriter, Type};
+
+/// Place of the like among the tasks.
+pub(super) const LIKE: usize = TASKS.len() - 1;
 
 /// A row of `items.parquet`.
 #[derive(serde::Serialize)]
@@ -78,6 +82,26 @@ pub(super) const RANKER: &[Column] = &[
     Column::required("label", Type::ListFloat32),
     Column::required("mask", Type::ListFloat32),
 ];
+
+/// Begins the table of a part of the listeners.
+pub(super) fn create<T: serde::Serialize>(
+    table: &Path,
+    part: UserPart,
+    columns: &[Column],
+) -> Result<RowWriter<T>, BackfillError> {
+    let path = part.table(table);
+    path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(|e| file_fault(&path, e))?;
+    Ok(RowWriter::create(&path, columns)?)
+}
+
+/// The played row comes first.
+impl Likeable for Vec<RankerRow> {
+    fn set_liked(&mut self, liked: bool) {
+        if let Some(played) = self.first_mut() {
+            played.label[LIKE] = f32::from(liked);
+        }
+    }
+}
 
 /// `train`, or `valid` for the last part of a window.
 pub(super) fn split(ts_ms: i64, (from_ms, until_ms): (i64, i64), valid_part: f64) -> &'static str {

@@ -1,47 +1,51 @@
-//! Groups of plays that have ended, held back a while: a like often comes after the end.
+//! What is known of plays that have ended, held back a while: a like often comes after the end.
 
 use std::collections::VecDeque;
 
-use super::rows::RankerRow;
 use crate::domain::{Event, EventType, SessionId, TrackIx};
-use crate::features::schema::TASKS;
 
 /// How long after its end a play can still be liked, ms of event time.
 pub(super) const SETTLE_MS: i64 = 5 * 60_000;
-/// Most groups held; beyond it the first goes as it stands.
+/// Most held; beyond it the first goes as it stands.
 const MOST: usize = 10_000;
 
 /// A queue by the time of the play's end. What goes in comes out in the same order.
 #[derive(Debug)]
-pub(super) struct Settling {
-    held: VecDeque<Held>,
+pub(super) struct Settling<T> {
+    held: VecDeque<Held<T>>,
     most: usize,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Held<T> {
     ended_ms: i64,
     session: SessionId,
     track: TrackIx,
-    group: Vec<RankerRow>,
+    held: T,
 }
 
-impl Settling {
+/// What a play leaves to be settled.
+pub(super) trait Likeable {
+    /// Takes in that the listener liked its track, or took that back.
+    fn set_liked(&mut self, liked: bool);
+}
+
+impl<T: Likeable> Settling<T> {
     pub(super) fn new() -> Self {
         Self { held: VecDeque::new(), most: MOST }
     }
 
-    /// Holds a group, played row first, whose play this event ended. Events come in time order.
-    pub(super) fn hold(&mut self, event: &Event, track: TrackIx, group: Vec<RankerRow>) {
-        self.held.push_back(Held { ended_ms: event.ts_ms, session: event.session_id.clone(), track, group });
+    /// Holds what is known of a play that this event ended. Events come in time order.
+    pub(super) fn hold(&mut self, event: &Event, track: TrackIx, held: T) {
+        self.held.push_back(Held { ended_ms: event.ts_ms, session: event.session_id.clone(), track, held });
     }
 
     /// Takes in what an event says of the tracks played shortly before in its session. `O(held)` for a like or its
     /// contrary, else `O(1)`.
     pub(super) fn hear(&mut self, event: &Event, track: TrackIx) {
         let liked = match event.kind {
-            EventType::Like | EventType::AddToPlaylist => 1.0,
-            EventType::Unlike | EventType::Dislike => 0.0,
+            EventType::Like | EventType::AddToPlaylist => true,
+            EventType::Unlike | EventType::Dislike => false,
             EventType::PlayStart
             | EventType::PlayEnd
             | EventType::Skip
@@ -54,29 +58,25 @@ impl Settling {
             | EventType::Search => return,
         };
         let theirs = self.held.iter_mut().filter(|held| held.track == track && held.session == event.session_id);
-        for played in theirs.filter_map(|held| held.group.first_mut()) {
-            played.label[LIKE] = liked;
-        }
+        theirs.for_each(|held| held.held.set_liked(liked));
     }
 
-    /// The next group that nothing up to this moment can change any more.
-    pub(super) fn settled(&mut self, now_ms: i64) -> Option<Vec<RankerRow>> {
+    /// The next that nothing up to this moment can change any more.
+    pub(super) fn settled(&mut self, now_ms: i64) -> Option<T> {
         let is_due = self.held.front().is_some_and(|held| now_ms - held.ended_ms > SETTLE_MS);
         if is_due || self.held.len() > self.most { self.next() } else { None }
     }
 
-    /// The next group, settled or not.
-    pub(super) fn next(&mut self) -> Option<Vec<RankerRow>> {
-        self.held.pop_front().map(|held| held.group)
+    /// The next, settled or not.
+    pub(super) fn next(&mut self) -> Option<T> {
+        self.held.pop_front().map(|held| held.held)
     }
 }
-
-/// Place of the like among the tasks.
-const LIKE: usize = TASKS.len() - 1;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backfill::rows::RankerRow;
     use crate::features::testing::event;
     use proptest::prelude::*;
 

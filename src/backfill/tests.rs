@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::moment::context;
 use super::rows::{RankerRow, TowerRow};
-use super::{BackfillError, RankerPlan, TowersPlan, ranker, towers};
+use super::{BackfillError, RankerPlan, TowersPlan, UserPart, ranker, towers};
 use crate::app::{Repeats, Wiring};
 use crate::bundle::{AsOf, BuildConfig, Bundle, build};
 use crate::config::Config;
@@ -18,14 +18,14 @@ use crate::tables::{EventWriter, read_events, read_rows, read_tracks, write_trac
 use crate::world::{WorldConfig, generate};
 
 /// A world of 150 tracks, 12 listeners and 20 days, of which the ranker gets 5 and the test 4.
-struct Fixture {
+pub(super) struct Fixture {
     dir: tempfile::TempDir,
-    config: Config,
-    events: Vec<Event>,
+    pub(super) config: Config,
+    pub(super) events: Vec<Event>,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let world = WorldConfig { tracks: 150, listeners: 12, days: 20, seed: 3, ..WorldConfig::default() };
         generate(&world, dir.path(), &|_, _| {}).unwrap();
@@ -33,17 +33,18 @@ impl Fixture {
         Self { dir, config: Config::default(), events }
     }
 
-    fn at(&self, name: &str) -> std::path::PathBuf {
+    pub(super) fn at(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
 
-    fn towers(&self) -> super::TowersSummary {
-        let plan = TowersPlan { data: self.at(""), out: self.at("rows"), rank_days: 5, test_days: 4 };
+    pub(super) fn towers(&self) -> super::TowersSummary {
+        let plan =
+            TowersPlan { data: self.at(""), out: self.at("rows"), rank_days: 5, test_days: 4, part: UserPart::ALL };
         towers(&plan, &self.config, &mut |_| {}).unwrap()
     }
 
     /// The bundle that `ranker` reads.
-    fn bundle(&self) -> Arc<Bundle> {
+    pub(super) fn bundle(&self) -> Arc<Bundle> {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/models");
         let mut plan = BuildConfig::new(self.at(""), models, self.at("rows"), self.at("bundle"));
         plan.as_of = AsOf::RankFrom;
@@ -61,7 +62,7 @@ impl Fixture {
 
 impl Fixture {
     /// Makes every third play end unseen and lets likes come one and six minutes after the end of others.
-    fn disturb(&mut self) {
+    pub(super) fn disturb(&mut self) {
         let like = |event: &Event, kind: EventType, minutes: i64| Event {
             event_id: EventId::new(format!("{}-{}", event.event_id, kind.as_str())).unwrap(),
             kind,
@@ -87,12 +88,12 @@ impl Fixture {
         self.events = disturbed;
     }
 
-    fn plan(&self, max_groups: usize) -> RankerPlan {
+    pub(super) fn plan(&self, max_groups: usize) -> RankerPlan {
         let [bundle, rows, out] = ["bundle", "rows", "ranker"].map(|name| self.at(name));
-        RankerPlan { data: self.at(""), bundle, rows, out, negatives: 5, max_groups, seed: 9 }
+        RankerPlan { data: self.at(""), bundle, rows, out, negatives: 5, max_groups, seed: 9, part: UserPart::ALL }
     }
 
-    fn ranker(&self, plan: &RankerPlan) -> Result<super::RankerSummary, BackfillError> {
+    pub(super) fn ranker(&self, plan: &RankerPlan) -> Result<super::RankerSummary, BackfillError> {
         ranker(plan, &self.config, &test_runtime(), &mut |_| {})
     }
 
@@ -115,7 +116,7 @@ impl Fixture {
     }
 }
 
-fn rows<T: serde::de::DeserializeOwned>(path: &Path) -> Vec<T> {
+pub(super) fn rows<T: serde::de::DeserializeOwned>(path: &Path) -> Vec<T> {
     read_rows(path).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
@@ -253,7 +254,8 @@ fn refuses_a_bundle_of_a_later_moment_or_of_other_tracks() {
 #[test]
 fn says_why_a_history_cannot_be_cut() {
     let fixture = Fixture::new();
-    let plan = TowersPlan { data: fixture.at(""), out: fixture.at("rows"), rank_days: 14, test_days: 14 };
+    let plan =
+        TowersPlan { data: fixture.at(""), out: fixture.at("rows"), rank_days: 14, test_days: 14, part: UserPart::ALL };
     let error = towers(&plan, &fixture.config, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("--rank-days"), "{error}");
     let missing = TowersPlan { data: fixture.at("nowhere"), ..plan };

@@ -6,8 +6,8 @@ use super::data::Data;
 use super::error::file_fault;
 use super::moment::context;
 use super::open::Open;
-use super::rows::{ITEMS, ItemRow, TOWERS, TowerRow, split, write_schema};
-use super::{BackfillError, Progress};
+use super::rows::{ITEMS, ItemRow, TOWERS, TowerRow, create, split, write_schema};
+use super::{BackfillError, Progress, UserPart};
 use crate::bundle::{DEFAULT_HALF_LIFE_DAYS, PlayCounter};
 use crate::config::Config;
 use crate::domain::{Catalogue, Event, GenreIx, ItemVectors, TrackIx};
@@ -30,6 +30,8 @@ pub struct TowersPlan {
     pub rank_days: u32,
     /// Last days, which are never learnt from.
     pub test_days: u32,
+    /// Whose plays; of all parts the first writes what they have in common.
+    pub part: UserPart,
 }
 
 /// What was written.
@@ -72,26 +74,33 @@ pub fn towers(
             plan.rank_days, plan.test_days
         )));
     }
-    let tracks = write_items(plan, config, &data, rank_from_ms, progress)?;
+    let tracks = data.catalogue.len();
+    if plan.part.is_first() {
+        write_items(plan, config, &data, rank_from_ms, progress)?;
+    }
     let mut replay = Replay::new(config, (first_ms, rank_from_ms));
-    let mut writer = RowWriter::create(&plan.out.join("towers.parquet"), TOWERS)?;
+    let mut writer = create(&plan.out.join("towers.parquet"), plan.part, TOWERS)?;
     data.each("rows for the towers", progress, |event| {
         if event.ts_ms >= rank_from_ms {
             return Ok(false);
         }
-        if let Some(row) = replay.event(&data, event) {
+        if plan.part.has(&event.user_id)
+            && let Some(row) = replay.event(&data, event)
+        {
             writer.write(row)?;
         }
         Ok(true)
     })?;
     let rows = writer.finish()?;
-    if rows == 0 {
+    if rows == 0 && plan.part == UserPart::ALL {
         return Err(BackfillError::History(
             "no positive play of a listener with a past before the ranker's window".into(),
         ));
     }
     let (artists, genres) = (data.catalogue.artist_count(), data.catalogue.genres().len());
-    write_schema(&plan.out, &RowsInfo { dim: None, tracks, artists, genres, rank_from_ms, test_from_ms })?;
+    if plan.part.is_first() {
+        write_schema(&plan.out, &RowsInfo { dim: None, tracks, artists, genres, rank_from_ms, test_from_ms })?;
+    }
     let Replay { without_history, refused, .. } = replay;
     Ok(TowersSummary { tracks, rows, without_history, refused, rank_from_ms, test_from_ms })
 }
@@ -103,7 +112,7 @@ fn write_items(
     data: &Data,
     until_ms: i64,
     progress: &mut dyn FnMut(Progress),
-) -> Result<usize, BackfillError> {
+) -> Result<(), BackfillError> {
     let catalogue = &data.catalogue;
     let mut plays = vec![0i64; catalogue.len()];
     let mut counter = PlayCounter::new(catalogue.len(), DEFAULT_HALF_LIFE_DAYS);
@@ -130,7 +139,8 @@ fn write_items(
             plays,
         })?;
     }
-    Ok(writer.finish()? as usize)
+    writer.finish()?;
+    Ok(())
 }
 
 /// Live state in replay, and the rows of what plays now.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::common::ConfigArgs;
 use super::progress::Progress;
-use crate::backfill::{self, RankerPlan, TowersPlan};
+use crate::backfill::{self, RankerPlan, TowersPlan, UserPart};
 use crate::inference::Runtime;
 
 /// Turns old events into training rows through the serving feature code
@@ -26,7 +26,7 @@ pub(super) enum Command {
 pub(super) struct TowersArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Canonical tables: tracks.parquet, events.parquet
+    /// Canonical tables: tracks.parquet, events.parquet (or an archive of events)
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// The rows directory; made if absent
@@ -38,13 +38,16 @@ pub(super) struct TowersArgs {
     /// Last days, which nothing learns from
     #[arg(long, value_name = "DAYS", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3650))]
     test_days: u32,
+    /// Only the I-th of N parts of the listeners, into files of its own; the first part writes what all need
+    #[arg(long, value_name = "I/N", default_value = "1/1")]
+    partition: UserPart,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RankerArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Canonical tables: tracks.parquet, events.parquet
+    /// Canonical tables: tracks.parquet, events.parquet (or an archive of events)
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// A bundle of the towers, built with --as-of rank
@@ -65,6 +68,9 @@ pub(super) struct RankerArgs {
     /// Seed of the draws
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Only the I-th of N parts of the listeners, into a file of its own
+    #[arg(long, value_name = "I/N", default_value = "1/1")]
+    partition: UserPart,
 }
 
 pub(super) fn run(command: Command) -> anyhow::Result<()> {
@@ -76,7 +82,13 @@ pub(super) fn run(command: Command) -> anyhow::Result<()> {
 
 fn towers(args: TowersArgs) -> anyhow::Result<()> {
     let config = args.config.load(&[])?;
-    let plan = TowersPlan { data: args.data, out: args.out, rank_days: args.rank_days, test_days: args.test_days };
+    let plan = TowersPlan {
+        data: args.data,
+        out: args.out,
+        rank_days: args.rank_days,
+        test_days: args.test_days,
+        part: args.partition,
+    };
     let done = backfill::towers(&plan, &config, &mut shown())?;
     println!(
         "{}: {} rows, {} tracks; {} positive plays had no history, {} events were refused\n\
@@ -103,6 +115,7 @@ fn ranker(args: RankerArgs) -> anyhow::Result<()> {
         negatives: usize::from(args.negatives),
         max_groups: args.max_groups,
         seed: args.seed,
+        part: args.partition,
     };
     let done = backfill::ranker(&plan, &config, &runtime, &mut shown())?;
     println!(

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use serde_json::{Map, Value, json};
 
+use super::archive::{self, CompactArgs, ExportArgs};
 use super::common::ConfigArgs;
 use crate::domain::Event;
 use crate::events::{Entry, EventLogError, look, scan};
@@ -21,6 +22,12 @@ pub(super) enum Command {
     /// Reads the whole log and says what it holds; fails when a file is damaged
     #[command(after_help = "Example:\n  segue events stats --config config/segue.toml")]
     Stats(StatsArgs),
+    /// Writes what came since the last export to Parquet by the hour, each event exactly once
+    #[command(after_help = "Example:\n  segue events export --data-dir segue-data --out archive")]
+    Export(ExportArgs),
+    /// Makes one file of an hour's in an archive and drops the events of erased listeners
+    #[command(after_help = "Example:\n  segue events compact --archive archive")]
+    Compact(CompactArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +50,7 @@ pub(super) struct StatsArgs {
 
 /// Where the log lies.
 #[derive(Debug, clap::Args)]
-struct Place {
+pub(super) struct Place {
     #[command(flatten)]
     config: ConfigArgs,
     /// Directory of the log; absent: events.data_dir of the configuration
@@ -52,7 +59,7 @@ struct Place {
 }
 
 impl Place {
-    fn dir(&self) -> anyhow::Result<PathBuf> {
+    pub(super) fn dir(&self) -> anyhow::Result<PathBuf> {
         match &self.data_dir {
             Some(dir) => Ok(dir.clone()),
             None => Ok(self.config.load(&[])?.events.data_dir),
@@ -64,6 +71,8 @@ pub(super) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Tail(args) => tail(args),
         Command::Stats(args) => stats(args),
+        Command::Export(args) => archive::run_export(args),
+        Command::Compact(args) => archive::run_compact(args),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one file a sub-command. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod archive;
 mod backfill;
 mod bundle;
 mod check_config;
@@ -7,6 +8,7 @@ mod common;
 mod demo;
 mod eval;
 mod events;
+mod feature_log;
 mod import;
 mod index;
 mod progress;
@@ -35,6 +37,8 @@ enum Command {
     #[command(subcommand)]
     Events(events::Command),
     #[command(subcommand)]
+    FeatureLog(feature_log::Command),
+    #[command(subcommand)]
     Backfill(backfill::Command),
     #[command(subcommand)]
     Bundle(bundle::Command),
@@ -60,6 +64,7 @@ pub fn run() -> ExitCode {
         Command::World(args) => world::run(args),
         Command::Import(args) => import::run(args),
         Command::Events(command) => events::run(&command),
+        Command::FeatureLog(command) => feature_log::run(command),
         Command::Backfill(command) => backfill::run(command),
         Command::Bundle(command) => bundle::run(command),
         Command::Index(command) => index::run(command),

@@ -10,7 +10,7 @@ use super::faults::{Fault, Problem};
 use super::layers::Setting;
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 50] = [
+const RANGES: [(&str, f64, f64); 55] = [
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -55,6 +55,11 @@ const RANGES: [(&str, f64, f64); 50] = [
     ("events.retain_days", 1.0, 3_650.0),
     ("events.retain_mib", 16.0, 16_777_216.0),
     ("events.snapshot_s", 1.0, 86_400.0),
+    ("feature_log.unserved_share", 0.0, 1.0),
+    ("feature_log.queue", 1.0, 65_536.0),
+    ("feature_log.part_s", 1.0, 86_400.0),
+    ("feature_log.part_rows", 1.0, 1_000_000_000.0),
+    ("feature_log.wait_min", 1.0, 10_080.0),
     ("knobs.blend.complete", 0.0, 10.0),
     ("knobs.blend.skip", 0.0, 10.0),
     ("knobs.blend.like", 0.0, 10.0),

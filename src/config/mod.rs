@@ -3,6 +3,7 @@
 
 mod check;
 mod faults;
+mod feature_log;
 mod layers;
 mod load;
 mod rerank;
@@ -10,6 +11,7 @@ mod schema;
 mod sections;
 
 pub use faults::{ConfigFaults, Fault, Origin, Problem};
+pub use feature_log::FeatureLogConfig;
 pub use load::{environment, load};
 pub use rerank::{DiversityMethod, RerankConfig};
 pub use sections::{

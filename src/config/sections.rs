@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::RerankConfig;
+use super::{FeatureLogConfig, RerankConfig};
 use crate::domain::Knobs;
 
 /// Everything that can be configured.
@@ -35,6 +35,8 @@ pub struct Config {
     pub catalogue: CatalogueConfig,
     /// Bounds of `POST /v1/events`, and the log behind it.
     pub events: EventsConfig,
+    /// What the ranker saw, for training.
+    pub feature_log: FeatureLogConfig,
     /// Blend and re-ranking at start; changeable while it runs.
     pub knobs: Knobs,
     /// Logs.

@@ -3,6 +3,7 @@
 
 mod define;
 mod events;
+mod feature_log;
 mod http;
 mod node;
 mod stages;
@@ -10,6 +11,7 @@ mod stages;
 use prometheus::{Registry, TextEncoder};
 
 pub use events::EventMetrics;
+pub use feature_log::FeatureLogMetrics;
 pub use http::HttpMetrics;
 pub use node::NodeMetrics;
 pub use stages::{AnswerMetrics, StageMetrics};
@@ -29,6 +31,8 @@ pub struct Metrics {
     pub http: HttpMetrics,
     /// Per event.
     pub events: EventMetrics,
+    /// Of the feature log.
+    pub feature_log: FeatureLogMetrics,
     /// Lanes, state and what is loaded.
     pub node: NodeMetrics,
 }
@@ -45,6 +49,7 @@ impl Metrics {
             answers: AnswerMetrics::register(&registry)?,
             http: HttpMetrics::register(&registry)?,
             events: EventMetrics::register(&registry)?,
+            feature_log: FeatureLogMetrics::register(&registry)?,
             node: NodeMetrics::register(&registry)?,
             registry,
         };

@@ -7,7 +7,7 @@ use crate::domain::{
     Device, EndReason, Event, EventId, EventType, RecommendationId, SessionId, StartReason, TrackId, UserId,
 };
 
-const COLUMNS: &[Column] = &[
+const COLUMNS: [Column; 15] = [
     Column::required("event_id", Type::Utf8),
     Column::required("user_id", Type::Utf8),
     Column::required("session_id", Type::Utf8),
@@ -43,6 +43,18 @@ struct EventRow {
     market: Option<String>,
     device: Option<String>,
     local_hour: Option<i8>,
+    /// Only in the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    offset: Option<i64>,
+}
+
+/// An event with its place in the event log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArchivedEvent {
+    /// Its offset.
+    pub offset: u64,
+    /// The event.
+    pub event: Event,
 }
 
 /// Writes `events.parquet`; the caller brings events in time order.
@@ -54,7 +66,7 @@ impl EventWriter {
     /// # Errors
     /// As [`RowWriter::create`].
     pub fn create(path: &Path) -> Result<Self, TableError> {
-        RowWriter::create(path, COLUMNS).map(Self)
+        RowWriter::create(path, &COLUMNS).map(Self)
     }
 
     /// Adds an event.
@@ -62,7 +74,29 @@ impl EventWriter {
     /// # Errors
     /// As [`RowWriter::write`].
     pub fn write(&mut self, event: &Event) -> Result<(), TableError> {
-        self.0.write(to_row(event))
+        self.0.write(to_row(event, None))
+    }
+
+    /// Opens a table of the archive: `events.parquet` with the column `offset`.
+    ///
+    /// # Errors
+    /// As [`RowWriter::create`].
+    pub fn archive(path: &Path) -> Result<Self, TableError> {
+        let columns = [&COLUMNS[..], &[Column::required("offset", Type::Int64)]].concat();
+        RowWriter::create(path, &columns).map(Self)
+    }
+
+    /// Adds an event to a table of the archive.
+    ///
+    /// # Errors
+    /// As [`RowWriter::write`].
+    pub fn write_archived(&mut self, archived: &ArchivedEvent) -> Result<(), TableError> {
+        self.0.write(to_row(&archived.event, Some(archived.offset.cast_signed())))
+    }
+
+    /// As [`RowWriter::note`].
+    pub fn note(&mut self, key: &str, value: impl ToString) {
+        self.0.note(key, value);
     }
 
     /// Completes the table; returns the number of events.
@@ -86,7 +120,24 @@ pub fn read_events(path: &Path) -> Result<impl Iterator<Item = Result<Event, Tab
         .map(move |(at, row)| from_row(row?).map_err(|fault| TableError::new(&file, format!("row {at}: {fault}")))))
 }
 
-fn to_row(event: &Event) -> EventRow {
+/// Reads the events of a table of the archive, checked.
+///
+/// # Errors
+/// As [`read_events`]; also a row without an offset.
+pub fn read_archived(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<ArchivedEvent, TableError>> + use<>, TableError> {
+    let file: PathBuf = path.to_owned();
+    let rows = read_rows::<EventRow>(path)?;
+    Ok(rows.enumerate().map(move |(at, row)| {
+        let row = row?;
+        let offset = row.offset.and_then(|offset| u64::try_from(offset).ok()).ok_or_else(|| "it has no offset".into());
+        let archived = offset.and_then(|offset| Ok(ArchivedEvent { offset, event: from_row(row)? }));
+        archived.map_err(|fault: String| TableError::new(&file, format!("row {at}: {fault}")))
+    }))
+}
+
+fn to_row(event: &Event, offset: Option<i64>) -> EventRow {
     let number = |n: Option<u32>| n.map(|n| i32::try_from(n).unwrap_or(i32::MAX));
     EventRow {
         event_id: event.event_id.to_string(),
@@ -104,6 +155,7 @@ fn to_row(event: &Event) -> EventRow {
         market: event.market.clone(),
         device: event.device.map(|d| d.as_str().into()),
         local_hour: event.local_hour.map(|h| h.min(23) as i8),
+        offset,
     }
 }
 

@@ -1,15 +1,20 @@
-//! The canonical Parquet tables of `docs/formats.md`; the only importer of arrow and parquet.
+//! The Parquet tables of `docs/formats.md`; the only importer of arrow and parquet.
 
 mod events;
+mod flat;
+mod hours;
 mod read;
 mod schema;
 mod tracks;
 mod write;
 
+use std::fs::File;
 use std::path::Path;
 
-pub use events::{EventWriter, read_events};
-pub use read::read_rows;
+pub use events::{ArchivedEvent, EventWriter, read_archived, read_events};
+pub use flat::{Coding, Flat, FlatWriter, Packing, read_flat};
+pub use hours::{Hour, tables_by_hour};
+pub use read::{read_notes, read_rows};
 pub use schema::{Column, Type};
 pub use tracks::{read_tracks, write_tracks};
 pub use write::RowWriter;
@@ -28,6 +33,16 @@ impl TableError {
     fn new(file: &Path, fault: impl ToString) -> Self {
         Self { file: file.display().to_string(), fault: fault.to_string() }
     }
+}
+
+/// Makes a finished file durable under its name.
+fn publish(file: &File, partial: &Path, path: &Path) -> Result<(), TableError> {
+    let fault = |e: std::io::Error| TableError::new(path, e);
+    file.sync_all().map_err(fault)?;
+    std::fs::rename(partial, path).map_err(fault)?;
+    // A path without a directory before it lies in the current one.
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(fault)
 }
 
 /// Runs a piece of the Parquet library and turns its panic, which crafted files can cause, into an error.

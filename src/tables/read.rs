@@ -1,5 +1,6 @@
 //! Reading a table batch by batch.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,19 @@ pub fn read_rows<T: serde::de::DeserializeOwned>(
             .map_err(|e| TableError::new(&path, e))
     })?;
     Ok(Rows { path, reader: Some(reader), batch: Vec::new().into_iter(), row: 0 })
+}
+
+/// The notes in a table's key-value metadata ([`super::RowWriter::note`]). Reads the footer only.
+///
+/// # Errors
+/// When the file is missing or no Parquet.
+pub fn read_notes(path: &Path) -> Result<BTreeMap<String, String>, TableError> {
+    contained(path, || {
+        let file = File::open(path).map_err(|e| TableError::new(path, e))?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| TableError::new(path, e))?;
+        let notes = reader.metadata().file_metadata().key_value_metadata().into_iter().flatten();
+        Ok(notes.filter_map(|note| Some((note.key.clone(), note.value.clone()?))).collect())
+    })
 }
 
 struct Rows<T> {

@@ -9,6 +9,8 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 #[expect(missing_docs, reason = "the names are Arrow's")]
 pub enum Type {
     Utf8,
+    /// Text that repeats from row to row; a dictionary in memory.
+    Words,
     Bool,
     Int8,
     Int32,
@@ -38,6 +40,7 @@ impl Column {
         let list = |item| DataType::List(Arc::new(Field::new("element", item, false)));
         let kind = match self.1 {
             Type::Utf8 => DataType::Utf8,
+            Type::Words => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
             Type::Bool => DataType::Boolean,
             Type::Int8 => DataType::Int8,
             Type::Int32 => DataType::Int32,

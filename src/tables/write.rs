@@ -8,10 +8,11 @@ use std::sync::Arc;
 use arrow::datatypes::{FieldRef, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use super::schema::fields;
-use super::{Column, TableError};
+use super::{Column, TableError, publish};
 
 /// Rows held before they are encoded.
 const BATCH_ROWS: usize = 8_192;
@@ -67,6 +68,13 @@ impl<T: serde::Serialize> RowWriter<T> {
         if self.rows.len() >= BATCH_ROWS { self.flush() } else { Ok(()) }
     }
 
+    /// Adds a note to the file's key-value metadata, which [`super::read_notes`] gives.
+    pub fn note(&mut self, key: &str, value: impl ToString) {
+        if let Some(writer) = self.writer.as_mut() {
+            writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_string()));
+        }
+    }
+
     /// Rows added so far.
     pub fn len(&self) -> u64 {
         self.written
@@ -84,10 +92,13 @@ impl<T: serde::Serialize> RowWriter<T> {
     pub fn finish(mut self) -> Result<u64, TableError> {
         self.flush()?;
         if let Some(writer) = self.writer.take() {
-            let file = writer.into_inner().map_err(|e| TableError::new(&self.path, e))?;
-            file.sync_all().map_err(|e| TableError::new(&self.path, e))?;
+            let done = writer.into_inner().map_err(|e| TableError::new(&self.path, e));
+            if let Err(error) = done.and_then(|file| publish(&file, &self.partial, &self.path)) {
+                // Nothing was promised for a table that was not finished.
+                let _ = std::fs::remove_file(&self.partial);
+                return Err(error);
+            }
         }
-        std::fs::rename(&self.partial, &self.path).map_err(|e| TableError::new(&self.path, e))?;
         Ok(self.written)
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use actix_web::test::{self, TestRequest};
 use segue::app::Engine;
-use segue::backfill::{TowersPlan, towers};
+use segue::backfill::{TowersPlan, UserPart, towers};
 use segue::bundle::{BuildConfig, Bundle, build};
 use segue::config::{Config, EventStore};
 use segue::domain::{Request, SessionId, Track, UserId};
@@ -60,7 +60,8 @@ impl World {
             tracks[row].recording_id = tracks[row - 1].recording_id.clone();
         }
         write_tracks(&table, tracks).unwrap();
-        let rows = TowersPlan { data: dir.path().into(), out: dir.path().join("rows"), rank_days: 5, test_days: 4 };
+        let (data, out) = (dir.path().into(), dir.path().join("rows"));
+        let rows = TowersPlan { data, out, rank_days: 5, test_days: 4, part: UserPart::ALL };
         towers(&rows, &Config::default(), &mut |_| {}).unwrap();
         Self { dir }
     }

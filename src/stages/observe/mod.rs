@@ -1,10 +1,12 @@
-//! Observers: metrics, what was served, and the trace of every answer.
+//! Observers: metrics, what was served, the trace of every answer, and the rows of the feature log.
 
+mod features;
 mod metrics;
 mod recall;
 mod served;
 mod trace;
 
+pub use features::{FeatureObserver, FeatureSink};
 pub use metrics::MetricsObserver;
 pub use recall::RecallObserver;
 pub use served::ServedObserver;

@@ -1,10 +1,11 @@
 //! The ranking model over the candidates.
 
-use std::sync::Arc;
+use std::mem::swap;
+use std::sync::{Arc, PoisonError};
 
 use super::{blend, target_bonus};
 use crate::domain::{CandidateSet, Catalogue, RequestContext, Target, TaskScores};
-use crate::features::{Assembler, schema};
+use crate::features::{Assembler, RankedTap, schema};
 use crate::inference::RankerModel;
 use crate::pipeline::{Deadline, Ranker, StageError};
 
@@ -18,13 +19,32 @@ pub struct MmoeRanker {
     items: Vec<f32>,
     cross: Vec<f32>,
     output: Vec<f32>,
+    tap: Option<RankedTap>,
 }
 
 impl MmoeRanker {
     /// Takes feature code, catalogue and model of one bundle.
     pub fn new(assembler: Arc<Assembler>, catalogue: Arc<Catalogue>, model: Box<dyn RankerModel>) -> Self {
         let (user, items, cross, output) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { assembler, catalogue, model, user, items, cross, output }
+        Self { assembler, catalogue, model, user, items, cross, output, tap: None }
+    }
+
+    /// Leaves what it saw and said in `tap`, for the feature log.
+    pub fn tapped(mut self, tap: Option<RankedTap>) -> Self {
+        self.tap = tap;
+        self
+    }
+
+    /// Hands the buffers of this request over and takes those of the last one.
+    fn leave(&mut self, candidates: &CandidateSet, scores: &TaskScores) {
+        let Some(tap) = &self.tap else { return };
+        let mut seen = tap.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.tracks.clone_from(&candidates.tracks);
+        seen.blended.clone_from(&scores.blended);
+        swap(&mut seen.user, &mut self.user);
+        swap(&mut seen.items, &mut self.items);
+        swap(&mut seen.cross, &mut self.cross);
+        swap(&mut seen.tasks, &mut self.output);
     }
 }
 
@@ -62,6 +82,7 @@ impl Ranker for MmoeRanker {
             out.like.push(row[2]);
             out.blended.push(blend(weights, row[0], row[1], row[2]) + bonus);
         }
+        self.leave(candidates, out);
         Ok(())
     }
 }
@@ -116,6 +137,30 @@ mod tests {
         assert!(scores.is_complete(12));
         for row in 0..12 {
             assert!((scores.blended[row] - (2.0 * 0.01 * row as f32 - 0.2 + 0.05)).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn leaves_what_it_saw_in_its_tap() {
+        let tap = RankedTap::default();
+        let (mut ranker, mut scores) = (ranker().tapped(Some(RankedTap::clone(&tap))), TaskScores::default());
+        for rows in [12, 5] {
+            let candidates = testing::candidates(rows);
+            scores.clear();
+            ranker.rank(&context(Target::default()), &candidates, &Deadline::never(), &mut scores).unwrap();
+            let seen = tap.lock().unwrap();
+            assert_eq!((&seen.tracks, &seen.blended), (&candidates.tracks, &scores.blended));
+            let (mut items, mut cross) = (Vec::new(), Vec::new());
+            let vector = [0.5; 4];
+            ranker.assembler.candidates(
+                &context(Target::default()),
+                &candidates.tracks,
+                &vector,
+                &mut items,
+                &mut cross,
+            );
+            assert_eq!((&seen.items, &seen.cross, seen.user.len()), (&items, &cross, USER_LEN + 4));
+            assert!(seen.tasks.chunks(3).zip(&scores.complete).all(|(row, complete)| row[0] == *complete));
         }
     }
 
