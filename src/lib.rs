@@ -22,4 +22,5 @@ pub mod pipeline;
 pub mod stages;
 pub mod startup;
 pub mod tables;
+pub mod vault;
 pub mod world;
