@@ -263,18 +263,17 @@ impl Batch<'_> {
         let table = shelf.table();
         let sum = sum(row.id, row.owner, row.body);
         let place = match self.stands(shelf, row.id)? {
-            (Some((place, owner)), _) if owner == row.owner => {
+            Stands::Here(place, owner) if owner == row.owner => {
                 let sql = format!("UPDATE {table} SET hour = ?2, body = ?3, sum = ?4 WHERE place = ?1");
                 self.tx.prepare_cached(&sql)?.execute((place, row.hour, row.body, sum))?;
                 return Ok(());
             }
-            (Some((place, _)), _) => {
+            Stands::Here(place, _) => {
                 self.remove(shelf, row.id)?;
                 place
             }
-            (None, free) => {
-                free.ok_or_else(|| VaultError::new(format!("more than {BUCKET} ids of {table} share a place")))?
-            }
+            Stands::Nowhere(place) => place,
+            Stands::NoPlace => return Err(VaultError::new(format!("more than {BUCKET} ids of {table} share a place"))),
         };
         let sql = format!("INSERT INTO {table} VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
         self.tx.prepare_cached(&sql)?.execute((place, row.id, row.owner, row.hour, row.body, sum))?;
@@ -286,7 +285,7 @@ impl Batch<'_> {
     /// # Errors
     /// The disk's.
     pub fn remove(&mut self, shelf: Shelf, id: &str) -> Result<(), VaultError> {
-        if let (Some((place, _)), _) = self.stands(shelf, id)? {
+        if let Stands::Here(place, _) = self.stands(shelf, id)? {
             self.tx.prepare_cached(&format!("DELETE FROM {} WHERE place = ?1", shelf.table()))?.execute([place])?;
             self.removed = true;
         }
@@ -302,8 +301,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Place and owner of an id's row, and the first free place of its bucket.
-    fn stands(&self, shelf: Shelf, id: &str) -> Result<(Option<(i64, String)>, Option<i64>), VaultError> {
+    fn stands(&self, shelf: Shelf, id: &str) -> Result<Stands, VaultError> {
         let (first, last) = self.vault.bucket(id);
         let sql = format!("SELECT place, id, owner FROM {} WHERE place BETWEEN ?1 AND ?2", shelf.table());
         let mut statement = self.tx.prepare_cached(&sql)?;
@@ -312,12 +310,22 @@ impl Batch<'_> {
         while let Some(row) = rows.next()? {
             let place: i64 = row.get(0)?;
             if text(row, 1)? == id {
-                return Ok((Some((place, row.get(2)?)), None));
+                return Ok(Stands::Here(place, row.get(2)?));
             }
             free += i64::from(place == free);
         }
-        Ok((None, (free <= last).then_some(free)))
+        Ok(if free <= last { Stands::Nowhere(free) } else { Stands::NoPlace })
     }
+}
+
+/// Whether there is a row of an id.
+enum Stands {
+    /// Its place and owner.
+    Here(i64, String),
+    /// No; the first free place of its bucket.
+    Nowhere(i64),
+    /// No, and its bucket is full.
+    NoPlace,
 }
 
 #[cfg(test)]
