@@ -24,4 +24,5 @@ pub mod pipeline;
 pub mod stages;
 pub mod startup;
 pub mod tables;
+pub mod vault;
 pub mod world;

@@ -122,9 +122,7 @@ impl Engine {
         );
         let ingest = Arc::new(ingest);
         let every = Duration::from_secs(config.events.snapshot_s);
-        let start =
-            |at| Snapshots::start(Arc::clone(&ingest), recovery::ground_id(&bundle, &live_tracks.log_id()), at, every);
-        let snapshots = recovered.snapshot.map(start).transpose()?;
+        let snapshots = recovered.on_disk.then(|| Snapshots::start(Arc::clone(&ingest), every)).transpose()?;
         metrics.node.lanes.set(count as i64);
         metrics.node.loaded(&bundle.version, bundle.index.engine().name(), bundle.catalogue.len());
         let (knobs, searchers) = (ArcSwap::from_pointee(config.knobs), bounded(count));
@@ -184,11 +182,13 @@ impl Engine {
         self.knobs.store(Arc::new(knobs));
     }
 
-    /// Answers a request on a lane.
+    /// Answers a request on a lane. What it needs from disk is read before it is queued, by a thread that may wait: lanes
+    /// are as many as cores, and one that waited for the disk would keep a core from everybody.
     ///
     /// # Errors
     /// When it is refused because of load.
     pub async fn next_tracks(&self, request: Arc<Request>, deadline: Deadline) -> Result<Answer, Refused> {
+        self.fetch(&request).await;
         let (knobs, width) = (self.knobs(), self.lanes.width(&deadline));
         let (state, bundle) = (Arc::clone(self.wiring.state()), Arc::clone(self.wiring.bundle()));
         let (until, traces) = (deadline.clone(), self.traces.clone());
@@ -206,6 +206,15 @@ impl Engine {
             tracing::info!(%id, rung, degraded = ?answer.degraded, seed = answer.seed, "answered below the full funnel");
         }
         Ok(answer)
+    }
+
+    async fn fetch(&self, request: &Arc<Request>) {
+        if !self.state().is_at_hand(&request.user_id, request.session_id.as_ref()) {
+            let (state, request) = (Arc::clone(self.wiring.state()), Arc::clone(request));
+            let read = move || state.fetch(&request.user_id, request.session_id.as_ref());
+            // If it was not read, the lane reads it.
+            let _ = tokio::task::spawn_blocking(read).await;
+        }
     }
 
     /// Counts what load refused.
@@ -295,11 +304,11 @@ impl Engine {
         Ok(outcomes)
     }
 
-    /// Forgets a listener: traces, logged events, profile and sessions. Whether anything was held in memory. Waits for
-    /// the event log.
+    /// Forgets a listener: traces, logged events, profile and sessions. Whether anything was kept. Waits for the event log
+    /// and for the state to be written.
     ///
     /// # Errors
-    /// The event log's: something may still be held, and it may be tried again.
+    /// The disk's: something may still be held, and it may be tried again.
     pub fn erase(&self, user: &UserId) -> Result<bool, EventLogError> {
         let traced = self.traces.forget(user);
         let known = self.state().profile(user).last_ms != 0;
@@ -316,6 +325,11 @@ impl Engine {
         node.lanes_busy.set(self.lanes.busy() as i64);
         node.sessions.set(self.state().session_count() as i64);
         node.profiles.set(self.state().profile_count() as i64);
+        let state = self.state().figures();
+        node.state_changed.set(state.changed_bytes as i64);
+        node.state_disk_reads.set(state.disk_reads as i64);
+        node.state_damaged.set(state.damaged as i64);
+        node.state_lost.set(state.lost as i64);
         node.added.set(self.bundle().catalogue.added().len() as i64);
         self.metrics.render()
     }

@@ -17,8 +17,8 @@ const MEMORY_EVENTS: usize = 10_000;
 pub(super) struct Recovered {
     /// The log.
     pub(super) log: Arc<dyn EventLog>,
-    /// Offset of the snapshot that was read, 0 without one; `None` where snapshots make no sense.
-    pub(super) snapshot: Option<u64>,
+    /// Whether there is a disk to write the state to.
+    pub(super) on_disk: bool,
 }
 
 /// Opens the configured log and brings the state up to it.
@@ -33,14 +33,14 @@ pub(super) fn recover(
     metrics: &Metrics,
 ) -> Result<Recovered, AppError> {
     if config.events.store == EventStore::Memory {
-        return Ok(Recovered { log: Arc::new(MemoryLog::new(MEMORY_EVENTS)), snapshot: None });
+        return Ok(Recovered { log: Arc::new(MemoryLog::new(MEMORY_EVENTS)), on_disk: false });
     }
     let start = Instant::now();
     let ground = Ground { catalogue: &bundle.catalogue, vectors: &bundle.vectors, bundle: &ground_id(bundle, changes) };
     let (log, done) = recover_state(config, ground, state, &metrics.events)?;
     tracing::info!(
         dir = %config.events.data_dir.display(),
-        snapshot = done.from,
+        from = done.from,
         next = log.next_offset(),
         applied = done.applied,
         refused = done.refused,
@@ -48,7 +48,7 @@ pub(super) fn recover(
         took_ms = start.elapsed().as_millis() as u64,
         "the live state is up to the event log"
     );
-    Ok(Recovered { log: Arc::new(log), snapshot: Some(done.from) })
+    Ok(Recovered { log: Arc::new(log), on_disk: true })
 }
 
 /// Names what the rows in a state depend on: the bundle's tracks and vectors, not its models, and the file of changes, of

@@ -1,4 +1,4 @@
-//! The thread that writes the live state beside the event log, when it starts, every so often and when it stops.
+//! The thread that writes the live state to disk: when it starts, every so often, when memory needs it, and when it stops.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,45 +9,44 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use super::AppError;
 use crate::events::Ingest;
 
-/// Writes snapshots until it is dropped, and then one more.
+/// Writes the state until it is dropped, and then once more.
 pub(super) struct Snapshots {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// How often it is asked whether memory has no room for what is not written.
+const TICK: Duration = Duration::from_secs(1);
+
 impl Snapshots {
-    /// Begins; the snapshot on disk is of offset `known`.
+    /// Begins.
     ///
     /// # Errors
     /// If there is no thread to be had.
-    pub(super) fn start(
-        ingest: Arc<Ingest>,
-        bundle: String,
-        mut known: u64,
-        every: Duration,
-    ) -> Result<Self, AppError> {
+    pub(super) fn start(ingest: Arc<Ingest>, every: Duration) -> Result<Self, AppError> {
         let (stop, stopped) = bounded::<()>(0);
         let run = move || {
-            let mut stopping = false;
             // The first one at once: a server that is killed again and again must not replay more each time.
-            loop {
-                let start = Instant::now();
-                match ingest.snapshot(&bundle, known) {
-                    Ok(offset) if offset == known => {}
-                    Ok(offset) => {
-                        known = offset;
-                        tracing::info!(offset, took_ms = start.elapsed().as_millis() as u64, "wrote a snapshot");
-                    }
-                    Err(error) => tracing::error!(%error, "no snapshot; the one before it stands"),
+            write(&ingest);
+            let mut last = Instant::now();
+            while stopped.recv_timeout(TICK.min(every)) == Err(RecvTimeoutError::Timeout) {
+                if last.elapsed() >= every || ingest.is_crowded() {
+                    write(&ingest);
+                    last = Instant::now();
                 }
-                if stopping {
-                    return;
-                }
-                stopping = stopped.recv_timeout(every) != Err(RecvTimeoutError::Timeout);
             }
+            write(&ingest);
         };
         let thread = std::thread::Builder::new().name("snapshots".into()).spawn(run).map_err(AppError::Snapshots)?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+fn write(ingest: &Ingest) {
+    let start = Instant::now();
+    match ingest.snapshot() {
+        Ok(offset) => tracing::debug!(offset, took_ms = start.elapsed().as_millis() as u64, "the state is on disk"),
+        Err(error) => tracing::error!(%error, "the state was not written; what is on disk stands"),
     }
 }
 

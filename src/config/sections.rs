@@ -276,9 +276,10 @@ impl Default for SignalConfig {
 pub struct StateConfig {
     /// A session with no event for this long, by the events' own times, is over, minutes. Default 30, range 1..1,440.
     pub session_idle_min: u64,
-    /// Memory for sessions, MiB; beyond it the least recently used go. Default 1,024, range 1..1,048,576.
+    /// Memory for sessions, MiB; beyond it the least recently used are on disk only, with `events.store = "memory"` nowhere.
+    /// Default 1,024, range 1..1,048,576.
     pub sessions_mib: u64,
-    /// Memory for listener profiles, MiB; beyond it the least recently used go. Default 4,096, range 1..1,048,576.
+    /// Memory for listener profiles, MiB; beyond it as with sessions. Default 4,096, range 1..1,048,576.
     pub profiles_mib: u64,
     /// Event ids remembered against duplicates. Default 1,000,000, range 1..1,000,000,000.
     pub duplicate_window: u64,
@@ -336,7 +337,8 @@ pub struct EventsConfig {
     pub max_age_days: u64,
     /// Where accepted events go. Default `disk`.
     pub store: EventStore,
-    /// Directory of the event log and of the catalogue's changes, made if absent; one server writes it. Default `segue-data`.
+    /// Directory of the event log, of sessions and profiles and of the catalogue's changes, made if absent; one server writes
+    /// it. Default `segue-data`.
     pub data_dir: PathBuf,
     /// When an event counts as stored. Default `fsync`.
     pub durability: Durability,
@@ -344,8 +346,8 @@ pub struct EventsConfig {
     pub retain_days: u64,
     /// How large the log may grow, MiB; the oldest go first. Default 16,384, range 16..16,777,216.
     pub retain_mib: u64,
-    /// How often the live state is written beside the log, so that a start reads little of it, s. Default 300, range
-    /// 1..86,400. The log keeps what came since, whatever its bounds.
+    /// How often what has changed of the live state is written to disk, so that a start reads little of the log, s; earlier
+    /// where memory has no room for it. Default 60, range 1..86,400. The log keeps what came since, whatever its bounds.
     pub snapshot_s: u64,
 }
 
@@ -360,7 +362,7 @@ impl Default for EventsConfig {
             durability: Durability::Fsync,
             retain_days: 30,
             retain_mib: 16_384,
-            snapshot_s: 300,
+            snapshot_s: 60,
         }
     }
 }

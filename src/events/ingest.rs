@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::in_flight::InFlight;
 use super::order::Order;
 use super::validate::{Clock, validate};
-use super::{EventLog, EventLogError, RawEvent, snapshot};
+use super::{EventLog, EventLogError, RawEvent};
 use crate::config::EventsConfig;
 use crate::domain::{Catalogue, Event, ItemVectors, UserId};
-use crate::features::{Dump, StateStore};
+use crate::features::StateStore;
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub struct Ingest {
     config: EventsConfig,
     in_flight: InFlight,
     order: Order,
-    snapshots: Mutex<()>,
+    /// The offset that the state on disk is of, once this process has written it.
+    written: Mutex<Option<u64>>,
 }
 
 impl Ingest {
@@ -44,17 +45,21 @@ impl Ingest {
         config: EventsConfig,
     ) -> Self {
         let order = Order::new(log.next_offset());
-        let (in_flight, snapshots) = (InFlight::default(), Mutex::default());
-        Self { state, log, catalogue, vectors, config, in_flight, order, snapshots }
+        let (in_flight, written) = (InFlight::default(), Mutex::default());
+        Self { state, log, catalogue, vectors, config, in_flight, order, written }
     }
 
     /// Takes a batch at server time `now_ms`: validates, drops duplicates, appends to the log and applies in order of
     /// event time (ties: as sent), for clients batch what they did as it suits them. One outcome an event, as sent. Waits
-    /// for the log, for the same events that are on their way in, and for the batches before it in the log.
+    /// for the log, for the same events that are on their way in, for the batches before it in the log, and for the state
+    /// to be written where memory has no room for more of it. What the batch needs from disk is read before its turn.
     ///
     /// # Errors
-    /// The log's: then nothing of the batch counts, and it may be sent again.
+    /// The log's or the disk's: then nothing of the batch counts, and it may be sent again.
     pub fn ingest(&self, batch: Vec<RawEvent>, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
+        if self.state.is_full() {
+            self.snapshot_if(|_| self.state.is_full())?;
+        }
         let keys = batch.iter().map(|raw| (raw.user_id.clone(), raw.event_id.clone())).collect();
         let _claim = self.in_flight.claim(keys);
         let mut outcomes = Vec::with_capacity(batch.len());
@@ -87,37 +92,49 @@ impl Ingest {
         Ok(outcomes)
     }
 
-    /// Forgets a listener: logged events, profile and sessions. Returns the number of sessions that were held.
+    /// Forgets a listener: logged events, profile and sessions, in memory and on disk. Returns the number of sessions that
+    /// were kept. Writes the state.
     ///
     /// # Errors
-    /// The log's: it may still hold something, and the state is as it was. It may be tried again.
+    /// The log's or the disk's: something may still be held. It may be tried again.
     pub fn forget(&self, user: &UserId) -> Result<usize, EventLogError> {
         let offsets = self.log.forget(user)?;
-        let _turn = self.order.turn(offsets);
-        Ok(self.state.erase(user))
+        let turn = self.order.turn(offsets);
+        let removed = self.state.erase(user)?;
+        drop(turn);
+        self.snapshot_if(|_| true)?;
+        Ok(removed)
     }
 
-    /// Writes what the state holds into a snapshot beside the log, unless the one up to `known` says it already; returns
-    /// its offset. Events go on meanwhile: they wait only while what changed during the listing is looked at again.
+    /// Writes the state to the disk beside the log, unless it is there; returns the offset that it is of. Events go on
+    /// meanwhile: they wait for under a millisecond.
     ///
     /// # Errors
-    /// The disk's: the snapshot before it stands.
-    pub fn snapshot(&self, bundle: &str, known: u64) -> Result<u64, EventLogError> {
-        let _one = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.order.still(|applied| applied) == known {
-            return Ok(known);
-        }
-        let (offset, dump) = self.dump();
-        snapshot::write(&self.config.data_dir, offset, bundle, &dump)?;
-        self.log.cover(offset);
-        Ok(offset)
+    /// The disk's: it is as it was.
+    pub fn snapshot(&self) -> Result<u64, EventLogError> {
+        self.snapshot_if(|is_new| is_new || self.state.is_crowded())
     }
 
-    /// The state as it was at one moment, and the offset up to which the log is in it.
-    pub(super) fn dump(&self) -> (u64, Dump) {
-        let listed = self.state.begin_dump();
-        let (offset, changed) = self.order.still(|applied| (applied, self.state.changed()));
-        (offset, listed.with(changed))
+    /// Whether the state should be written before its time.
+    pub fn is_crowded(&self) -> bool {
+        self.state.is_crowded()
+    }
+
+    /// Writes the state if `wanted` says so, when its turn has come, of whether there is something new.
+    fn snapshot_if(&self, wanted: impl FnOnce(bool) -> bool) -> Result<u64, EventLogError> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let applied = self.order.still(|applied| applied);
+        if !wanted(*written != Some(applied)) {
+            return Ok(applied);
+        }
+        let offset = self.order.still(|applied| {
+            self.state.part();
+            applied
+        });
+        self.state.write(offset)?;
+        *written = Some(offset);
+        self.log.cover(offset);
+        Ok(offset)
     }
 
     /// Whether an event may go into the log; its id is remembered only if so.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::{Event, UserId};
+use crate::vault::VaultError;
 
 /// Why events were not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +14,12 @@ pub struct EventLogError(
     /// What happened, for operators.
     pub String,
 );
+
+impl From<VaultError> for EventLogError {
+    fn from(error: VaultError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// What stands at one offset of a log.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,7 +8,6 @@ mod objects;
 mod order;
 mod raw;
 mod recover;
-mod snapshot;
 mod validate;
 
 pub use embedded::{EmbeddedLog, Look, Opened, look, scan};

@@ -4,11 +4,12 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::{EmbeddedLog, Entry, EventLog, EventLogError, Opened, snapshot};
+use super::{EmbeddedLog, Entry, EventLog, EventLogError, Opened};
 use crate::config::Config;
 use crate::domain::{Catalogue, EventId, ItemVectors, UserId};
 use crate::features::StateStore;
 use crate::metrics::EventMetrics;
+use crate::vault::Vault;
 
 /// Ids that a thread takes at once.
 const CHUNK: usize = 4_096;
@@ -20,14 +21,14 @@ pub struct Ground<'a> {
     pub catalogue: &'a Catalogue,
     /// The tracks' vectors.
     pub vectors: &'a ItemVectors,
-    /// Names both: a snapshot of others is not used.
+    /// Names both: state on disk that is of others is not used.
     pub bundle: &'a str,
 }
 
 /// What a replay found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Replayed {
-    /// Offset of the snapshot that was read; 0 without one.
+    /// The offset that the state on disk was of; 0 without one.
     pub from: u64,
     /// Events that count in the state.
     pub applied: u64,
@@ -37,8 +38,8 @@ pub struct Replayed {
     pub repeated: u64,
 }
 
-/// Opens the log of `events.data_dir` and brings an empty state up to it: the snapshot, then what came after it. From
-/// before it only ids are taken, as many as the duplicate window holds.
+/// Opens the log of `events.data_dir` and the state on disk beside it, and brings the state up to the log: only what came
+/// after the state was written is replayed. From before it only ids are taken, as many as the duplicate window holds.
 ///
 /// # Errors
 /// The directory or its files; damage is no error, it is cut away, logged and counted.
@@ -49,7 +50,8 @@ pub fn recover(
     metrics: &EventMetrics,
 ) -> Result<(EmbeddedLog, Replayed), EventLogError> {
     let mut opened = Opened::new(&config.events, metrics)?;
-    let from = snapshot::read(&config.events.data_dir, ground.bundle, state)?.unwrap_or(0);
+    let (vault, from) = Vault::open(&config.events.data_dir, ground.bundle)?;
+    state.attach(vault);
     opened.reach(from)?;
     let ids_from = opened.next_offset().saturating_sub(config.state.duplicate_window).min(from);
     let mut replay = Replay { state, ground, done: Replayed { from, ..Replayed::default() } };
@@ -61,7 +63,7 @@ pub fn recover(
             } else {
                 // The ids must be there before an event can be a repeated one.
                 window.take().into_iter().for_each(Window::finish);
-                replay.take(at, entry);
+                replay.take(at, entry)?;
             }
             Ok(())
         })?;
@@ -83,7 +85,7 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    fn take(&mut self, at: u64, entry: Entry) {
+    fn take(&mut self, at: u64, entry: Entry) -> Result<(), EventLogError> {
         match entry {
             Entry::Event(event) => {
                 if !self.state.first_time(&event.user_id, &event.event_id) {
@@ -97,9 +99,15 @@ impl Replay<'_> {
                     tracing::debug!(at, event = %event.event_id, "an event of the log was refused");
                 }
             }
-            Entry::Erase(user) => _ = self.state.erase(&user),
+            Entry::Erase(user) => _ = self.state.erase(&user)?,
             Entry::Erased => {}
         }
+        // Memory is bounded in a long replay too, and a kill in it costs only the rest.
+        if self.state.is_crowded() {
+            self.state.part();
+            self.state.write(at + 1)?;
+        }
+        Ok(())
     }
 }
 
@@ -142,3 +150,7 @@ impl<'scope> Window<'scope> {
         self.workers.into_iter().for_each(|worker| _ = worker.join());
     }
 }
+
+#[cfg(test)]
+#[path = "restart_tests.rs"]
+mod tests;

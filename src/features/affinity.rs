@@ -1,5 +1,6 @@
 //! Long-term affinities: weights that halve every so many days, brought up to date only when they change.
 
+use super::bounded::make_room;
 use crate::domain::Affinity;
 
 /// Milliseconds of a day.
@@ -41,7 +42,10 @@ pub fn add<K: Ord + Copy>(
     let weight = weight * decay(elapsed.saturating_neg(), half_life_days);
     match affinity.entries.binary_search_by_key(&key, |entry| entry.0) {
         Ok(at) => affinity.entries[at].1 += weight,
-        Err(at) => affinity.entries.insert(at, (key, weight)),
+        Err(at) => {
+            make_room(&mut affinity.entries);
+            affinity.entries.insert(at, (key, weight));
+        }
     }
     if affinity.entries.len() > max {
         let lightest = affinity.entries.iter().enumerate().min_by(|a, b| a.1.1.total_cmp(&b.1.1)).map(|(at, _)| at);

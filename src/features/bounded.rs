@@ -1,12 +1,18 @@
 //! Lists that never outgrow their bound.
 
-/// Appends and drops the oldest (first) entries beyond `max`. `O(max)`.
-pub(super) fn push_newest<T>(list: &mut Vec<T>, entry: T, max: usize) {
-    list.push(entry);
-    if list.len() > max {
-        let surplus = list.len() - max;
-        list.drain(..surplus);
+/// Makes room for one more entry, and for a few to come: lists stay for long, so what they reserve counts.
+pub(super) fn make_room<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(1 + list.len() / 8);
     }
+}
+
+/// Appends, having dropped the oldest (first) entries beyond `max`, which is not 0. `O(max)`.
+pub(super) fn push_newest<T>(list: &mut Vec<T>, entry: T, max: usize) {
+    let surplus = (list.len() + 1).saturating_sub(max);
+    list.drain(..surplus);
+    make_room(list);
+    list.push(entry);
 }
 
 /// Puts an entry last in a list of distinct ones and drops the oldest (first) beyond `max`. `O(max)`.
@@ -21,6 +27,7 @@ pub(super) fn push_distinct<T: PartialEq>(list: &mut Vec<T>, entry: T, max: usiz
 /// must hold at once, and the age of the others is not stored. Says whether the key is new. `O(n)`.
 pub(super) fn insert_sorted<K: Ord + Copy>(list: &mut Vec<K>, key: K, max: usize) -> bool {
     let Err(at) = list.binary_search(&key) else { return false };
+    make_room(list);
     list.insert(at, key);
     if list.len() > max {
         list.remove(usize::from(at == 0 && max > 0));

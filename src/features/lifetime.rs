@@ -34,9 +34,11 @@ pub(super) fn record_served(session: &mut SessionState, tracks: &[TrackIx], now_
     if is_over(session, now_ms, idle_ms) && is_past(session.served_ms, now_ms, idle_ms) {
         session.served.clear();
     }
-    session.served.extend_from_slice(&tracks[tracks.len().saturating_sub(MAX_SERVED)..]);
-    let surplus = session.served.len().saturating_sub(MAX_SERVED);
+    let tracks = &tracks[tracks.len().saturating_sub(MAX_SERVED)..];
+    let surplus = (session.served.len() + tracks.len()).saturating_sub(MAX_SERVED);
     session.served.drain(..surplus);
+    session.served.reserve_exact(tracks.len());
+    session.served.extend_from_slice(tracks);
     session.served_ms = session.served_ms.max(now_ms);
 }
 

@@ -1,6 +1,6 @@
 //! How events change the long-term profile.
 
-use super::bounded::{insert_sorted, push_newest, remove_sorted};
+use super::bounded::{insert_sorted, make_room, push_newest, remove_sorted};
 use super::{Verdict, affinity};
 use crate::config::SignalConfig;
 use crate::domain::{ArtistIx, GenreIx, Play, TrackHistory, TrackIx, UserProfile};
@@ -123,6 +123,7 @@ fn history_of(profile: &mut UserProfile, track: TrackIx, ts_ms: i64) -> &mut Tra
                 list.remove(oldest);
                 at -= usize::from(oldest < at);
             }
+            make_room(list);
             list.insert(at, TrackHistory { track, plays: 0, completes: 0, last_ms: ts_ms, liked: false });
             at
         }

@@ -114,16 +114,27 @@ impl Reducer<'_> {
         event: &Event,
     ) -> Result<Applied, ApplyError> {
         let track = self.check(session.user_id.as_ref(), event)?;
+        Ok(self.apply_checked(session, profile, event, track))
+    }
+
+    /// As [`Reducer::apply`], of the track that [`Reducer::check`] found.
+    pub(super) fn apply_checked(
+        &self,
+        session: &mut SessionState,
+        profile: &mut UserProfile,
+        event: &Event,
+        track: Option<TrackIx>,
+    ) -> Applied {
         if session.user_id.is_none() {
             session.user_id = Some(event.user_id.clone());
             (session.started_ms, session.before_ms) = (event.ts_ms, profile.last_ms);
         }
         session.last_ms = session.last_ms.max(event.ts_ms);
         profile::advance(profile, event.ts_ms, self.config);
-        Ok(match track {
+        match track {
             Some(track) => Step { rules: self, session, profile, event, track }.run(),
             None => Applied::default(),
-        })
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! How the end of a play, a like or a dislike changes the session at hand: window, counters, penalties, directions and
 //! sound.
 
-use super::bounded::{push_distinct, push_newest};
+use super::bounded::{make_room, push_distinct, push_newest};
 use super::facts::Sound;
 use super::{Verdict, moments};
 use crate::config::SignalConfig;
@@ -86,8 +86,7 @@ pub(super) fn lean(session: &mut SessionState, vector: &[f32], signal: f32) {
         return;
     }
     if direction.len() != vector.len() {
-        direction.clear();
-        direction.resize(vector.len(), 0.0);
+        *direction = vec![0.0; vector.len()];
     }
     direction.iter_mut().zip(vector).for_each(|(sum, v)| *sum += signal.abs() * v);
 }
@@ -109,7 +108,10 @@ fn penalise(session: &mut SessionState, artist: ArtistIx) {
     let penalties = &mut session.artist_penalty;
     match penalties.iter_mut().find(|entry| entry.0 == artist) {
         Some(entry) => entry.1 += (1.0 - entry.1) * PENALTY_STEP,
-        None => penalties.push((artist, PENALTY_STEP)),
+        None => {
+            make_room(penalties);
+            penalties.push((artist, PENALTY_STEP));
+        }
     }
     if penalties.len() > MAX_PENALTIES {
         let smallest = penalties.iter().enumerate().min_by(|a, b| a.1.1.total_cmp(&b.1.1)).map(|(at, _)| at);

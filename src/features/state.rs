@@ -1,73 +1,48 @@
-//! Live state: sessions and profiles in memory, read without a lock, written in order per listener.
+//! Live state: sessions and profiles in memory and on disk, changed in order per listener.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, MutexGuard};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use moka::notification::RemovalCause;
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
-
-use super::owners::Owners;
-use super::touched::{Ids, Touched};
-use super::turns::Turns;
-use super::{Applied, ApplyError, Reducer, bytes, lifetime};
+use super::kept::{HOUR_MS, Kept, Owned};
+use super::layers::Layers;
+use super::seen::Seen;
+use super::{Applied, ApplyError, Reducer, lifetime};
 use crate::config::{SignalConfig, StateConfig};
 use crate::domain::{Catalogue, Event, EventId, ItemVectors, SessionId, SessionState, TrackIx, UserId, UserProfile};
+use crate::vault::{Vault, VaultError};
 
-/// How many times `session_idle_min` a session that nobody reads or writes stays in memory, by the clock. That is
-/// housekeeping: whether it is over, event time decides.
-const KEPT_IDLE_TIMES: u32 = 48;
+/// How many times `session_idle_min` a session without an event stays on disk, by the events' time. That is housekeeping:
+/// whether it is over, [`lifetime`] decides.
+const KEPT_IDLE_TIMES: i64 = 48;
 
-/// A snapshot of a session and whose it is; the owner of an id stays the same while it is held.
-#[derive(Clone)]
-struct Held {
-    owner: UserId,
-    state: Arc<SessionState>,
-}
-
-/// What a store holds.
-#[derive(Debug, Clone, Default)]
-pub struct Dump {
-    /// Sessions with their ids and listeners.
-    pub sessions: Vec<(SessionId, UserId, Arc<SessionState>)>,
-    /// Profiles with their listeners.
-    pub profiles: Vec<(UserId, Arc<UserProfile>)>,
-}
-
-/// What changed while a dump was listed.
-#[derive(Debug, Clone)]
-pub struct Changed {
-    ids: Ids,
-    now: Dump,
-}
-
-impl Dump {
-    /// Puts what changed in the place of what was listed.
-    pub fn with(mut self, changed: Changed) -> Self {
-        self.sessions.retain(|(id, ..)| !changed.ids.sessions.contains(id));
-        self.profiles.retain(|(id, _)| !changed.ids.users.contains(id));
-        self.sessions.extend(changed.now.sessions);
-        self.profiles.extend(changed.now.profiles);
-        self
-    }
+/// How a store fares, since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StateFigures {
+    /// Sessions and profiles looked for on disk.
+    pub disk_reads: u64,
+    /// Rows and files of the disk that were not as they were written.
+    pub damaged: u64,
+    /// Sessions and profiles that memory had no room for and no disk holds.
+    pub lost: u64,
+    /// Bytes of sessions and profiles that the disk does not hold yet.
+    pub changed_bytes: u64,
 }
 
 /// Sessions and profiles of the listeners this node serves.
 ///
-/// Reads (`session`, `profile`) take no lock and return a snapshot that never changes. Writes take two locks, by listener
-/// and then by session, publish whole snapshots, and are visible to the next read. Beyond the configured bytes the least
-/// recently used entry goes. A session without an event for `state.session_idle_min` of event time is over, so that a replay
-/// of the events ends in the same state.
+/// Reads (`session`, `profile`) return a snapshot that never changes: a writer who finds one handed out changes a copy.
+/// Writes lock the listener and then the session, and are visible to the next read. Memory is bounded by the configured
+/// bytes; what it has no room for is on disk, where there is one. A session without an event for `state.session_idle_min`
+/// of event time is over, so that a replay of the events ends in the same state. It leaves nothing that would have to be
+/// taken over then: every event goes into session and profile at once.
 pub struct StateStore {
-    sessions: Cache<SessionId, Held>,
-    profiles: Cache<UserId, Arc<UserProfile>>,
-    owners: Arc<Owners>,
-    seen: Cache<u128, ()>,
-    seen_hashers: [RandomState; 2],
-    touched: Touched,
-    listeners_turns: Turns,
-    sessions_turns: Turns,
+    sessions: Layers<Owned>,
+    profiles: Layers<Arc<UserProfile>>,
+    vault: Arc<OnceLock<Vault>>,
+    seen: Seen,
+    newest_ms: AtomicI64,
     signals: SignalConfig,
     idle_ms: i64,
     no_session: Arc<SessionState>,
@@ -75,36 +50,22 @@ pub struct StateStore {
 }
 
 impl StateStore {
-    /// An empty store.
+    /// An empty store in memory alone.
     pub fn new(state: &StateConfig, signals: &SignalConfig) -> Self {
+        let bytes = |mib: u64| usize::try_from(mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
+        Self::sized(bytes(state.sessions_mib), bytes(state.profiles_mib), state, signals)
+    }
+
+    /// As [`StateStore::new`], with memory in bytes.
+    pub(crate) fn sized(sessions: usize, profiles: usize, state: &StateConfig, signals: &SignalConfig) -> Self {
         let idle = Duration::from_secs(state.session_idle_min.saturating_mul(60));
-        let owners = Arc::new(Owners::default());
-        let index = Arc::clone(&owners);
-        let dropped = move |id: Arc<SessionId>, held: Held, cause| {
-            if cause != RemovalCause::Replaced {
-                index.remove(&held.owner, &id);
-            }
-        };
+        let vault = Arc::new(OnceLock::new());
         Self {
-            // LRU, not moka's default: TinyLFU may turn a new entry away at once when the cache is full.
-            sessions: Cache::builder()
-                .max_capacity(state.sessions_mib.saturating_mul(1 << 20))
-                .weigher(|id, held: &Held| bytes::weight(bytes::of_session(id, &held.owner, &held.state)))
-                .time_to_idle(idle.saturating_mul(KEPT_IDLE_TIMES))
-                .eviction_policy(EvictionPolicy::lru())
-                .eviction_listener(dropped)
-                .build(),
-            profiles: Cache::builder()
-                .max_capacity(state.profiles_mib.saturating_mul(1 << 20))
-                .weigher(|id, profile: &Arc<UserProfile>| bytes::weight(bytes::of_profile(id, profile)))
-                .eviction_policy(EvictionPolicy::lru())
-                .build(),
-            owners,
-            seen: Cache::builder().max_capacity(state.duplicate_window).eviction_policy(EvictionPolicy::lru()).build(),
-            seen_hashers: [RandomState::new(), RandomState::new()],
-            touched: Touched::default(),
-            listeners_turns: Turns::new(),
-            sessions_turns: Turns::new(),
+            sessions: Layers::new(sessions, Arc::clone(&vault)),
+            profiles: Layers::new(profiles, Arc::clone(&vault)),
+            vault,
+            seen: Seen::new(state.duplicate_window),
+            newest_ms: AtomicI64::new(0),
             signals: signals.clone(),
             idle_ms: i64::try_from(idle.as_millis()).unwrap_or(i64::MAX),
             no_session: Arc::default(),
@@ -112,13 +73,19 @@ impl StateStore {
         }
     }
 
+    /// Puts the store in front of what is on disk. For a store that is empty; a second disk is not taken.
+    pub fn attach(&self, vault: Vault) {
+        // Nobody attaches two.
+        let _ = self.vault.set(vault);
+    }
+
     /// How plays are graded here.
     pub fn signals(&self) -> &SignalConfig {
         &self.signals
     }
 
-    /// A snapshot of a session as it stands at `now_ms`; the empty session where there is none or it is over. No lock; a
-    /// copy only of the answers that outlive a session.
+    /// A snapshot of a session as it stands at `now_ms`; the empty session where there is none or it is over. A copy only
+    /// of the answers that outlive a session. Of one that is not in memory, one look-up on disk.
     pub fn session(&self, id: &SessionId, now_ms: i64) -> Arc<SessionState> {
         self.sessions.get(id).map_or_else(|| Arc::clone(&self.no_session), |held| self.at(held, now_ms))
     }
@@ -131,164 +98,180 @@ impl StateStore {
         }
     }
 
-    /// A snapshot of a profile; the empty profile where there is none. No lock, no copy.
+    /// A snapshot of a profile; the empty profile where there is none. No copy; of one that is not in memory, one look-up on
+    /// disk.
     pub fn profile(&self, id: &UserId) -> Arc<UserProfile> {
         self.profiles.get(id).unwrap_or_else(|| Arc::clone(&self.no_profile))
     }
 
-    /// Checks what can be wrong with an event, changing nothing.
+    /// Whether reads of a listener and a session do not need the disk.
+    pub fn is_at_hand(&self, user: &UserId, session: Option<&SessionId>) -> bool {
+        self.profiles.is_at_hand(user) && session.is_none_or(|id| self.sessions.is_at_hand(id))
+    }
+
+    /// Brings a listener and a session into memory, where the next reads find them.
+    pub fn fetch(&self, user: &UserId, session: Option<&SessionId>) {
+        self.profiles.get(user);
+        session.map(|id| self.sessions.get(id));
+    }
+
+    /// Checks what can be wrong with an event, changing nothing; what [`StateStore::apply`] will need is in memory then.
     ///
     /// # Errors
     /// As [`Reducer::check`].
     pub fn check(&self, event: &Event, catalogue: &Catalogue) -> Result<(), ApplyError> {
         let held = self.sessions.get(&event.session_id);
         let owner = held.as_ref().map(|held| &held.owner);
-        Reducer { catalogue, vectors: None, config: &self.signals }.check(owner, event).map(|_| ())
+        Reducer { catalogue, vectors: None, config: &self.signals }.check(owner, event)?;
+        self.profiles.get(&event.user_id);
+        Ok(())
     }
 
-    /// Applies an event; the next read sees it. An event of a session that is over begins the session anew. Copies session
-    /// and profile once (tens of KB at most).
+    /// Applies an event; the next read sees it. An event of a session that is over begins the session anew. About two
+    /// microseconds; copies session and profile (tens of KB at most) where somebody holds a snapshot of them.
     ///
     /// # Errors
     /// As [`Reducer::apply`]; nothing has changed then.
     pub fn apply(&self, event: &Event, catalogue: &Catalogue, vectors: &ItemVectors) -> Result<Applied, ApplyError> {
-        let _turns = self.turns(&event.user_id, &event.session_id);
-        let held = self.sessions.get(&event.session_id);
         let rules = Reducer { catalogue, vectors: Some(vectors), config: &self.signals };
-        rules.check(held.as_ref().map(|held| &held.owner), event)?;
-        let mut session = held.map_or_else(SessionState::default, |held| self.begun(&held.state, event.ts_ms));
-        let mut profile = UserProfile::clone(&self.profile(&event.user_id));
-        let applied = rules.apply(&mut session, &mut profile, event)?;
-        self.touched.around(&event.user_id, Some(&event.session_id), || {
-            self.profiles.insert(event.user_id.clone(), Arc::new(profile));
-            self.publish(&event.session_id, &event.user_id, session);
-        });
+        let applied = self.profiles.change(&event.user_id, |profile| {
+            self.sessions.change(&event.session_id, |session| {
+                let track = rules.check(session.as_ref().map(|held| &held.owner), event)?;
+                let held = session.get_or_insert_with(|| Owned::of(&event.user_id));
+                let state = Arc::make_mut(&mut held.state);
+                if let Some(rest) = lifetime::remains(state, event.ts_ms, self.idle_ms) {
+                    *state = rest;
+                }
+                Ok(rules.apply_checked(state, Arc::make_mut(profile.get_or_insert_default()), event, track))
+            })
+        })?;
+        self.newest_ms.fetch_max(event.ts_ms, Ordering::Relaxed);
         Ok(applied)
     }
 
     /// Remembers what was served to a listener's session at `now_ms`, newest last, at most [`lifetime::MAX_SERVED`] tracks.
     /// A session of another listener stays as it is.
     pub fn record_served(&self, id: &SessionId, user: &UserId, tracks: &[TrackIx], now_ms: i64) {
-        let _turns = self.turns(user, id);
-        let held = self.sessions.get(id);
-        if held.as_ref().is_none_or(|held| held.owner == *user) {
-            let mut session = held.map_or_else(SessionState::default, |held| SessionState::clone(&held.state));
-            lifetime::record_served(&mut session, tracks, now_ms, self.idle_ms);
-            self.touched.around(user, Some(id), || self.publish(id, user, session));
-        }
+        self.sessions.change(id, |session| {
+            let held = session.get_or_insert_with(|| Owned::of(user));
+            if held.owner == *user {
+                lifetime::record_served(Arc::make_mut(&mut held.state), tracks, now_ms, self.idle_ms);
+            }
+        });
     }
 
-    /// Forgets a listener: profile and sessions. Returns the number of sessions removed. `O(own sessions)`; later events
-    /// begin anew.
-    pub fn erase(&self, user: &UserId) -> usize {
-        let _turn = self.listeners_turns.of(user);
-        self.touched.around(user, None, || self.profiles.invalidate(user));
-        let mut removed = 0;
-        for id in self.owners.of(user) {
-            let _turn = self.sessions_turns.of(&id);
-            self.touched.around(user, Some(&id), || {
-                if self.sessions.get(&id).is_none_or(|held| held.owner == *user) {
-                    removed += usize::from(self.sessions.contains_key(&id));
-                    self.sessions.invalidate(&id);
-                }
-            });
-            self.owners.remove(user, &id);
-        }
-        removed
+    /// Forgets a listener: profile and sessions; from the disk with the next [`StateStore::write`]. Returns the number of
+    /// sessions removed. `O(own sessions + those changed since the last write)`; later events begin anew.
+    ///
+    /// # Errors
+    /// The disk's: the listener's sessions are not known then, and nothing has changed.
+    pub fn erase(&self, user: &UserId) -> Result<usize, VaultError> {
+        let on_disk = self.vault.get().map_or_else(|| Ok(Vec::new()), |vault| vault.owned(user.as_str()))?;
+        self.profiles.change(user, |profile| *profile = None);
+        let in_memory = self.sessions.ids(|held| held.owner == *user);
+        let ids: BTreeSet<SessionId> = on_disk.iter().filter_map(|id| Owned::id_of(id)).chain(in_memory).collect();
+        let remove = |id| self.sessions.change(id, |held| held.take_if(|held| held.owner == *user).is_some());
+        Ok(ids.iter().map(|id| usize::from(remove(id))).sum())
     }
 
     /// Whether a listener's event id has not been seen within the duplicate window; remembers it. Of several callers at
     /// once exactly one is told `true`. Ids of different listeners never meet.
     pub fn first_time(&self, user: &UserId, id: &EventId) -> bool {
-        // `or_insert` would look and then insert, so that two callers could both be first; this one makes the others wait.
-        self.seen.entry(self.fingerprint(user, id)).or_insert_with(|| ()).is_fresh()
+        self.seen.first_time(user, id)
     }
 
     /// Takes an id out of the duplicate window: the event was not recorded after all and may be sent again.
     pub fn forget(&self, user: &UserId, id: &EventId) {
-        self.seen.invalidate(&self.fingerprint(user, id));
+        self.seen.forget(user, id);
     }
 
-    /// Begins a dump and lists what is held, in no order, as shared snapshots, while events may go on. `O(sessions +
-    /// profiles)`, without copying one. One caller at a time.
-    pub fn begin_dump(&self) -> Dump {
-        self.touched.start();
-        Dump {
-            sessions: self.sessions.iter().map(|(id, held)| (SessionId::clone(&id), held.owner, held.state)).collect(),
-            profiles: self.profiles.iter().map(|(id, profile)| (UserId::clone(&id), profile)).collect(),
+    /// Draws the line up to which [`StateStore::write`] writes. Called while no event is applied; under a millisecond. Without a
+    /// disk it does nothing.
+    pub fn part(&self) {
+        if self.vault.get().is_some() {
+            self.sessions.part();
+            self.profiles.part();
         }
     }
 
-    /// Ends a dump: what has changed since it began, as it is now. Called while no event is applied, both together are the
-    /// state of this moment. `O(changed)`.
-    pub fn changed(&self) -> Changed {
-        let ids = self.touched.take();
-        let session = |id: &SessionId| self.sessions.get(id).map(|held| (id.clone(), held.owner, held.state));
-        let profile = |id: &UserId| self.profiles.get(id).map(|profile| (id.clone(), profile));
-        let now = Dump {
-            sessions: ids.sessions.iter().filter_map(session).collect(),
-            profiles: ids.users.iter().filter_map(profile).collect(),
-        };
-        Changed { ids, now }
+    /// Writes what had changed when the line was drawn, which makes the disk one of `offset`; returns the number of rows. Events
+    /// go on meanwhile. One caller at a time. Without a disk it does nothing.
+    ///
+    /// # Errors
+    /// The disk's: it is as it was, and the next write holds this one's rows too.
+    pub fn write(&self, offset: u64) -> Result<u64, VaultError> {
+        let Some(vault) = self.vault.get() else { return Ok(0) };
+        let kept_ms = self.idle_ms.saturating_mul(KEPT_IDLE_TIMES);
+        let first_hour = self.newest_ms.load(Ordering::Relaxed).saturating_sub(kept_ms) / HOUR_MS;
+        let mut rows = 0;
+        vault.write(offset, |batch| {
+            rows = self.sessions.write(vault, batch)? + self.profiles.write(vault, batch)?;
+            batch.expire(first_hour)
+        })?;
+        self.sessions.release();
+        self.profiles.release();
+        Ok(rows)
     }
 
-    /// Puts a session back as it was dumped. For a store that no event has reached yet.
-    pub fn restore_session(&self, id: &SessionId, owner: &UserId, session: SessionState) {
-        let _turns = self.turns(owner, id);
-        self.publish(id, owner, session);
+    /// Whether so much has changed that it should be written soon.
+    pub fn is_crowded(&self) -> bool {
+        self.sessions.is_crowded() || self.profiles.is_crowded()
     }
 
-    /// Puts a profile back as it was dumped. For a store that no event has reached yet.
-    pub fn restore_profile(&self, id: UserId, profile: UserProfile) {
-        self.profiles.insert(id, Arc::new(profile));
+    /// Whether so much has changed that it must be written before more does.
+    pub fn is_full(&self) -> bool {
+        self.vault.get().is_some() && (self.sessions.is_full() || self.profiles.is_full())
     }
 
-    /// Sessions held. Does the cache's housekeeping: for gauges, not for requests.
+    /// Sessions in memory. Does the cache's housekeeping: for gauges, not for requests.
     pub fn session_count(&self) -> u64 {
-        self.sessions.run_pending_tasks();
-        self.sessions.entry_count()
+        self.sessions.count_held()
     }
 
-    /// Profiles held. Does the cache's housekeeping: for gauges, not for requests.
+    /// Profiles in memory. Does the cache's housekeeping: for gauges, not for requests.
     pub fn profile_count(&self) -> u64 {
-        self.profiles.run_pending_tasks();
-        self.profiles.entry_count()
+        self.profiles.count_held()
     }
 
-    /// The turns to write a listener's session, always taken in this order. Neither is ever taken while an entry of the
-    /// index is held.
-    fn turns(&self, user: &UserId, session: &SessionId) -> (MutexGuard<'_, ()>, MutexGuard<'_, ()>) {
-        (self.listeners_turns.of(user), self.sessions_turns.of(session))
+    /// How the store fares.
+    pub fn figures(&self) -> StateFigures {
+        let vault = self.vault.get();
+        StateFigures {
+            disk_reads: vault.map_or(0, Vault::reads),
+            damaged: vault.map_or(0, Vault::damaged),
+            lost: self.sessions.lost() + self.profiles.lost(),
+            changed_bytes: (self.sessions.changed_bytes() + self.profiles.changed_bytes()) as u64,
+        }
     }
 
     /// What a session shows at a moment.
-    fn at(&self, held: Held, now_ms: i64) -> Arc<SessionState> {
+    fn at(&self, held: Owned, now_ms: i64) -> Arc<SessionState> {
         match lifetime::remains(&held.state, now_ms, self.idle_ms) {
             None => held.state,
             Some(rest) if rest.served.is_empty() => Arc::clone(&self.no_session),
             Some(rest) => Arc::new(rest),
         }
     }
+}
 
-    /// A copy of a session for an event to change, begun anew where it is over.
-    fn begun(&self, session: &SessionState, ts_ms: i64) -> SessionState {
-        lifetime::remains(session, ts_ms, self.idle_ms).unwrap_or_else(|| session.clone())
+impl Owned {
+    /// A session that is about to begin.
+    fn of(user: &UserId) -> Self {
+        Self { owner: user.clone(), state: Arc::default() }
     }
+}
 
-    /// Makes a snapshot the one that is read. The caller holds both turns. The index is written after the cache, whose
-    /// removals up to here have by then all been told to the index, and is corrected if the entry went in between.
-    fn publish(&self, id: &SessionId, user: &UserId, session: SessionState) {
-        self.sessions.insert(id.clone(), Held { owner: user.clone(), state: Arc::new(session) });
-        self.owners.add(user, id);
-        if !self.sessions.contains_key(id) {
-            self.owners.remove(user, id);
-        }
-    }
-
-    /// 128 bits under keys of this process: of fixed size, and nothing in it tells whose event it was.
-    fn fingerprint(&self, user: &UserId, id: &EventId) -> u128 {
-        let [high, low] = self.seen_hashers.each_ref().map(|hasher| u128::from(hasher.hash_one((user, id))));
-        high << 64 | low
+#[cfg(test)]
+impl StateStore {
+    /// Everything, in memory and on disk, as bytes: sessions with their owners, and profiles.
+    pub(crate) fn bits(&self) -> Vec<(String, String, Vec<u8>)> {
+        let sessions = self.sessions.all().into_iter().map(|(id, held)| {
+            let bytes = held.write(Vec::new()).unwrap();
+            (id, format!("session of {}", held.owner), bytes)
+        });
+        let profiles =
+            self.profiles.all().into_iter().map(|(id, held)| (id, "profile".into(), held.write(Vec::new()).unwrap()));
+        sessions.chain(profiles).collect()
     }
 }
 

@@ -15,10 +15,18 @@ metrics! {
         lanes_busy: IntGauge = gauge("segue_lanes_busy"),
         /// Lanes in all.
         lanes: IntGauge = gauge("segue_lanes_count"),
-        /// Live sessions held.
+        /// Live sessions in memory.
         sessions: IntGauge = gauge("segue_state_sessions"),
-        /// Profiles held.
+        /// Profiles in memory.
         profiles: IntGauge = gauge("segue_state_profiles"),
+        /// Bytes of sessions and profiles that the disk does not hold yet; the event log does.
+        state_changed: IntGauge = gauge("segue_state_changed_bytes"),
+        /// Sessions and profiles that memory did not hold and that were looked for on disk, since the start.
+        state_disk_reads: IntGauge = gauge("segue_state_disk_reads"),
+        /// Sessions and profiles on disk, and files of them, that were found damaged since the start.
+        state_damaged: IntGauge = gauge("segue_state_damaged"),
+        /// Sessions and profiles that memory had no room for and no disk holds (`events.store = "memory"`), since the start.
+        state_lost: IntGauge = gauge("segue_state_lost"),
         /// Always 1; the label is the version of the binary.
         build: IntGaugeVec = gauges("segue_build_info", &["version"]),
         /// Always 1; the labels are the bundle in force and its index engine.

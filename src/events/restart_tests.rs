@@ -1,12 +1,15 @@
+//! What a start makes of what a stop or a kill left.
+
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::config::{Config, Durability, EventsConfig, SignalConfig, StateConfig};
-use crate::domain::{Event, EventType, RecommendationId, TrackIx};
-use crate::events::{EventOutcome, Ground, Ingest, MemoryLog, RawEvent, recover};
+use crate::domain::{Event, EventType, RecommendationId, SessionId, TrackIx};
+use crate::events::{EventOutcome, Ingest, MemoryLog, RawEvent};
 use crate::features::testing::{catalogue, event, random_events, vectors};
 use crate::metrics::Metrics;
 
@@ -14,19 +17,6 @@ const NOW_MS: i64 = 1_700_000_000_000;
 
 fn fresh() -> Arc<StateStore> {
     Arc::new(StateStore::new(&StateConfig::default(), &SignalConfig::default()))
-}
-
-/// Everything in a state, as bytes, in one order.
-fn bits(state: &StateStore) -> Vec<Vec<u8>> {
-    bits_of(&state.begin_dump().with(state.changed()))
-}
-
-fn bits_of(dump: &Dump) -> Vec<Vec<u8>> {
-    let sessions = dump.sessions.iter().map(|(id, owner, s)| postcard::to_stdvec(&Written::Session(id, owner, s)));
-    let profiles = dump.profiles.iter().map(|(id, p)| postcard::to_stdvec(&Written::Profile(id, p)));
-    let mut all: Vec<_> = sessions.chain(profiles).map(Result::unwrap).collect();
-    all.sort();
-    all
 }
 
 fn raw(event: &Event) -> RawEvent {
@@ -58,8 +48,14 @@ fn config(dir: &Path) -> Config {
 }
 
 /// A server's events over a log on disk, as a start finds them.
-fn start(dir: &Path) -> (Ingest, Arc<StateStore>, crate::events::Replayed) {
-    let (catalogue, state, config) = (catalogue(), fresh(), config(dir));
+fn start(dir: &Path) -> (Ingest, Arc<StateStore>, Replayed) {
+    start_with(dir, 1 << 30)
+}
+
+/// The same with so many bytes of memory for sessions, and as many for profiles.
+fn start_with(dir: &Path, memory: usize) -> (Ingest, Arc<StateStore>, Replayed) {
+    let state = StateStore::sized(memory, memory, &StateConfig::default(), &SignalConfig::default());
+    let (catalogue, state, config) = (catalogue(), Arc::new(state), config(dir));
     let vectors = vectors(catalogue.len());
     let ground = Ground { catalogue: &catalogue, vectors: &vectors, bundle: "b" };
     let (log, done) = recover(&config, ground, &state, &Metrics::new().unwrap().events).unwrap();
@@ -119,25 +115,28 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// A server that is killed at any moments, with snapshots at others, ends as one that never stops: the same answers to
-    /// the same batches, and the same state bit for bit.
+    /// A server that is killed at any moments, writes its state at others, and has memory for nothing, for a few or for all,
+    /// ends as one that never stops and forgets nothing: the same answers to the same batches, and the same state bit for
+    /// bit.
     #[test]
-    fn snapshot_and_replay_equal_a_straight_run(steps in steps()) {
+    fn disk_and_replay_equal_a_straight_run(
+        steps in steps(), memory in prop::sample::select(vec![0usize, 4_000, 20_000, 1 << 30])
+    ) {
         let (catalogue, straight_state) = (Arc::new(catalogue()), fresh());
         let (log, vectors) = (Arc::new(MemoryLog::new(9)), Arc::new(vectors(12)));
         let straight =
             Ingest::new(Arc::clone(&straight_state), log, catalogue, vectors, config(Path::new("")).events);
         let mut dir = tempfile::tempdir().unwrap();
-        let (mut server, mut state, _) = start(dir.path());
+        let (mut server, mut state, _) = start_with(dir.path(), memory);
         let mut last = Vec::new();
         for step in steps {
             match step {
-                Step::Snapshot => _ = server.snapshot("b", 0).unwrap(),
+                Step::Snapshot => _ = server.snapshot().unwrap(),
                 Step::Kill => {
                     let copy = killed(dir.path());
                     drop(server);
                     dir = copy;
-                    (server, state, _) = start(dir.path());
+                    (server, state, _) = start_with(dir.path(), memory);
                 }
                 Step::Erase(user) => {
                     let user = UserId::new(format!("u{user}")).unwrap();
@@ -150,29 +149,9 @@ proptest! {
             }
             let sent: Vec<RawEvent> = last.clone();
             prop_assert_eq!(server.ingest(sent.clone(), NOW_MS).unwrap(), straight.ingest(sent, NOW_MS).unwrap());
-            prop_assert_eq!(bits(&state), bits(&straight_state));
+            state.session_count();
+            prop_assert_eq!(state.bits(), straight_state.bits());
         }
-    }
-
-    /// A snapshot that is not as it was written is not used at all, and costs nothing but time.
-    #[test]
-    fn a_damaged_snapshot_is_left_alone(
-        place in any::<prop::sample::Index>(), flip in 1u8.., cut in prop::option::of(any::<prop::sample::Index>()),
-    ) {
-        let dir = tempfile::tempdir().unwrap();
-        let (server, state, _) = start(dir.path());
-        let batch = (0..9).map(|at| event(&format!("e{at}"), "u", "s", EventType::Skip, Some("t1"), NOW_MS + at));
-        server.ingest(batch.map(|event| raw(&event)).collect(), NOW_MS).unwrap();
-        server.snapshot("b", 0).unwrap();
-        let file = dir.path().join(NAME);
-        let mut bytes = fs::read(&file).unwrap();
-        *place.get_mut(&mut bytes) ^= flip;
-        let length = cut.map_or(bytes.len(), |cut| cut.index(bytes.len()));
-        drop(server);
-        fs::write(&file, &bytes[..length]).unwrap();
-        let (_, again, done) = start(dir.path());
-        prop_assert_eq!((done.from, done.applied), (0, 9));
-        prop_assert_eq!(bits(&again), bits(&state));
     }
 }
 
@@ -185,36 +164,47 @@ fn a_start_reads_little_after_a_snapshot_and_keeps_the_duplicate_window() {
     };
     server.ingest(batch(0..40), NOW_MS).unwrap();
     state.record_served(&SessionId::new("s").unwrap(), &UserId::new("u").unwrap(), &[TrackIx(3)], NOW_MS);
-    assert_eq!((server.snapshot("b", 0), server.snapshot("b", 40)), (Ok(40), Ok(40)));
+    assert_eq!((server.snapshot(), server.snapshot()), (Ok(40), Ok(40)));
     server.ingest(batch(40..42), NOW_MS).unwrap();
     let copy = killed(dir.path());
     let (again, restored, done) = start(copy.path());
     assert_eq!((done.from, done.applied, done.repeated, done.refused), (40, 2, 0, 0));
-    assert_eq!(bits(&restored), bits(&state), "with what was served");
+    assert_eq!(restored.bits(), state.bits(), "with what was served");
     let outcomes = again.ingest(batch(39..43), NOW_MS).unwrap();
     let [duplicate, accepted] = [EventOutcome::Duplicate, EventOutcome::Accepted];
     assert_eq!(outcomes, [duplicate.clone(), duplicate.clone(), duplicate, accepted]);
 }
 
 #[test]
-fn a_snapshot_of_another_bundle_is_not_used() {
+fn what_is_of_another_bundle_is_not_used() {
     let dir = tempfile::tempdir().unwrap();
-    let (server, _, _) = start(dir.path());
+    let (server, state, _) = start(dir.path());
     server.ingest(vec![raw(&event("e", "u", "s", EventType::Skip, Some("t1"), NOW_MS))], NOW_MS).unwrap();
-    server.snapshot("other", 0).unwrap();
-    drop(server);
-    let (_, _, done) = start(dir.path());
-    assert_eq!((done.from, done.applied), (0, 1));
+    server.snapshot().unwrap();
+    let before = state.bits();
+    drop((server, state));
+    drop(crate::vault::Vault::open(dir.path(), "other").unwrap());
+    let (_, state, done) = start(dir.path());
+    assert_eq!((done.from, done.applied, state.bits()), (0, 1, before));
 }
 
 #[test]
-fn a_dump_beside_events_is_the_state_of_one_moment() {
+fn a_state_that_is_no_file_of_ours_costs_a_replay_and_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, state, _) = start(dir.path());
+    let batch = (0..9).map(|at| event(&format!("e{at}"), "u", "s", EventType::Skip, Some("t1"), NOW_MS + at));
+    server.ingest(batch.map(|event| raw(&event)).collect(), NOW_MS).unwrap();
+    server.snapshot().unwrap();
+    let before = state.bits();
+    drop((server, state));
+    fs::write(dir.path().join("state.sqlite"), [7; 40_000]).unwrap();
+    let (_, state, done) = start(dir.path());
+    assert_eq!((done.from, done.applied, state.figures().damaged, state.bits()), (0, 9, 1, before));
+}
+
+#[test]
+fn what_is_written_beside_events_is_the_state_of_one_moment() {
     let (catalogue, vectors) = (Arc::new(catalogue()), Arc::new(vectors(12)));
-    let server = |state: &Arc<StateStore>| {
-        let log = Arc::new(MemoryLog::new(9));
-        let config = config(Path::new("")).events;
-        Ingest::new(Arc::clone(state), log, Arc::clone(&catalogue), Arc::clone(&vectors), config)
-    };
     let all: Vec<RawEvent> = (0..3_000)
         .map(|at: i64| {
             let (user, session, track) =
@@ -223,24 +213,63 @@ fn a_dump_beside_events_is_the_state_of_one_moment() {
             raw(&event(&format!("e{at}"), &user, &session, kind, Some(&track), NOW_MS + at))
         })
         .collect();
-    let busy = server(&fresh());
-    let dumps = std::thread::scope(|scope| {
+    let dir = tempfile::tempdir().unwrap();
+    let (busy, _, _) = start(dir.path());
+    let copies = std::thread::scope(|scope| {
         let writer = scope.spawn(|| all.chunks(3).for_each(|batch| _ = busy.ingest(batch.to_vec(), NOW_MS).unwrap()));
-        let mut dumps = Vec::new();
-        while !writer.is_finished() {
-            dumps.push(busy.dump());
+        let mut copies = Vec::new();
+        loop {
+            let last = writer.is_finished();
+            // Nobody else writes the state, so the copy is of the offset.
+            let offset = busy.snapshot().unwrap();
+            if last || copies.len() < 12 {
+                copies.push((offset, killed(dir.path())));
+            }
+            if last {
+                return copies;
+            }
         }
-        dumps.push(busy.dump());
-        dumps
     });
-    assert_eq!(dumps.last().unwrap().0, 3_000);
+    assert_eq!(copies.last().unwrap().0, 3_000);
     let (state, mut done) = (fresh(), 0);
-    let straight = server(&state);
-    for (offset, dump) in dumps {
+    let log = Arc::new(MemoryLog::new(9));
+    let straight = Ingest::new(Arc::clone(&state), log, catalogue, vectors, config(Path::new("")).events);
+    for (offset, copy) in copies {
         for batch in all[done..offset as usize].chunks(3) {
             straight.ingest(batch.to_vec(), NOW_MS).unwrap();
         }
         done = offset as usize;
-        assert_eq!(bits_of(&dump), bits(&state), "at {offset}");
+        let (vault, at) = crate::vault::Vault::open(copy.path(), "b").unwrap();
+        let there = fresh();
+        there.attach(vault);
+        assert_eq!((at, there.bits()), (offset, state.bits()), "at {offset}");
     }
+}
+
+#[test]
+fn an_erased_listener_is_on_no_disk_and_comes_not_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, state, _) = start_with(dir.path(), 0);
+    let send = |user: &str, session: &str, id: &str| {
+        let batch = vec![raw(&event(id, user, session, EventType::Skip, Some("t1"), NOW_MS))];
+        assert_eq!(server.ingest(batch, NOW_MS).unwrap(), [EventOutcome::Accepted]);
+    };
+    send("secret", "hidden-1", "e1");
+    send("secret", "hidden-2", "e2");
+    send("other", "s", "e3");
+    server.snapshot().unwrap();
+    send("secret", "hidden-3", "e4");
+    let user = UserId::new("secret").unwrap();
+    assert_eq!(server.forget(&user).unwrap(), 3, "of disk and memory");
+    for file in fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path()) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("state.sqlite") {
+            let bytes = fs::read(&file).unwrap();
+            assert!(!bytes.windows(6).any(|part| part == b"secret" || part == b"hidden"), "{name}");
+        }
+    }
+    let copy = killed(dir.path());
+    let (_, again, _) = start(copy.path());
+    assert_eq!((again.bits(), state.bits().len()), (state.bits(), 2));
+    assert_eq!(*again.profile(&user), Default::default());
 }
