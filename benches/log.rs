@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use segue::config::{Config, Durability, SignalConfig, StateConfig};
 use segue::domain::{Catalogue, Event, EventId, EventType, ItemVectors, SessionId, TrackId, UserId};
-use segue::events::{EmbeddedLog, EventLog, Ground, Ingest, Opened, recover};
+use segue::events::{EmbeddedLog, EventLog, Ground, Ingest, Notes, Opened, recover};
 use segue::features::StateStore;
 use segue::index_bench::hardware;
 use segue::metrics::Metrics;
@@ -109,7 +109,7 @@ fn start_anew(dir: &Path) -> Result<()> {
     let ground = Ground { catalogue: &catalogue, vectors: &vectors, bundle: "bench" };
     let state = fresh(&config.state);
     let start = Instant::now();
-    let (_log, done) = recover(&config, ground, &state, &Metrics::new()?.events)?;
+    let (_log, done) = recover(&config, ground, &state, &Notes::open(&config.events, Metrics::new()?.events)?)?;
     println!(
         "a new process is up to the log in {:.2} s: {} sessions, {} profiles, {} events replayed",
         start.elapsed().as_secs_f64(),
@@ -146,7 +146,8 @@ fn starts(dir: &Path, sessions: u64) -> Result<()> {
     drop(log);
     let state = fresh(&config.state);
     let start = Instant::now();
-    let (log, done) = recover(&config, ground, &state, &metrics)?;
+    let notes = Arc::new(Notes::open(&config.events, metrics)?);
+    let (log, done) = recover(&config, ground, &state, &notes)?;
     let took = start.elapsed().as_secs_f64();
     println!("replay of {logged} events: {took:.2} s, {:.0} events/s on one thread", done.applied as f64 / took);
     for session in 0..sessions {
@@ -156,8 +157,8 @@ fn starts(dir: &Path, sessions: u64) -> Result<()> {
     }
     let log: Arc<dyn EventLog> = Arc::new(log);
     let held = (state.session_count(), state.profile_count());
-    let ingest =
-        Ingest::new(Arc::clone(&state), log, Arc::clone(&catalogue), Arc::clone(&vectors), config.events.clone());
+    let shared = (Arc::clone(&catalogue), Arc::clone(&vectors));
+    let ingest = Ingest::new(Arc::clone(&state), log, shared.0, shared.1, config.events.clone(), notes);
     let start = Instant::now();
     drop(state.begin_dump());
     let listed = start.elapsed();

@@ -16,7 +16,7 @@ use crate::config::{Config, EventStore};
 use crate::domain::{
     Answer, ExplainLevel, Knobs, Request, Retrieved, Rung, Track, TrackId, TrackIx, UnitVector, UserId,
 };
-use crate::events::{EventLogError, EventOutcome, Ingest, RawEvent};
+use crate::events::{Batch, EventLogError, EventOutcome, Ingest, Notes};
 use crate::features::StateStore;
 use crate::index::VectorIndex;
 use crate::inference::{InferenceError, Runtime};
@@ -105,13 +105,15 @@ impl Engine {
             })
             .collect::<Result<_, AppError>>()?;
         let lanes = Lanes::start(pipelines, config.lanes.queue_capacity).map_err(AppError::Lanes)?;
-        let recovered = recovery::recover(&config, &bundle, &live_tracks.log_id(), &state, &metrics)?;
+        let notes = Arc::new(Notes::open(&config.events, metrics.events.clone())?);
+        let recovered = recovery::recover(&config, &bundle, &live_tracks.log_id(), &state, &notes)?;
         let ingest = Ingest::new(
             state,
             recovered.log,
             Arc::clone(&bundle.catalogue),
             Arc::clone(&bundle.vectors),
             config.events.clone(),
+            notes,
         );
         let ingest = Arc::new(ingest);
         let every = Duration::from_secs(config.events.snapshot_s);
@@ -274,8 +276,8 @@ impl Engine {
     ///
     /// # Errors
     /// The event log's: nothing of the batch counts.
-    pub fn ingest(&self, events: Vec<RawEvent>, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
-        let outcomes = self.ingest.ingest(events, now_ms)?;
+    pub fn ingest(&self, batch: Batch, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
+        let outcomes = self.ingest.ingest(batch, now_ms)?;
         for outcome in &outcomes {
             let status = match outcome {
                 EventOutcome::Accepted => "accepted",

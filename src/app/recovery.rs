@@ -6,9 +6,8 @@ use std::time::Instant;
 use super::AppError;
 use crate::bundle::Bundle;
 use crate::config::{Config, EventStore};
-use crate::events::{EventLog, Ground, MemoryLog, recover as recover_state};
+use crate::events::{EventLog, Ground, MemoryLog, Notes, recover as recover_state};
 use crate::features::StateStore;
-use crate::metrics::Metrics;
 
 /// Events that the in-memory log keeps.
 const MEMORY_EVENTS: usize = 10_000;
@@ -30,14 +29,14 @@ pub(super) fn recover(
     bundle: &Bundle,
     changes: &str,
     state: &StateStore,
-    metrics: &Metrics,
+    notes: &Notes,
 ) -> Result<Recovered, AppError> {
     if config.events.store == EventStore::Memory {
         return Ok(Recovered { log: Arc::new(MemoryLog::new(MEMORY_EVENTS)), snapshot: None });
     }
     let start = Instant::now();
     let ground = Ground { catalogue: &bundle.catalogue, vectors: &bundle.vectors, bundle: &ground_id(bundle, changes) };
-    let (log, done) = recover_state(config, ground, state, &metrics.events)?;
+    let (log, done) = recover_state(config, ground, state, notes)?;
     tracing::info!(
         dir = %config.events.data_dir.display(),
         snapshot = done.from,

@@ -7,6 +7,7 @@ use anyhow::bail;
 use serde_json::{Map, Value, json};
 
 use super::common::ConfigArgs;
+use super::dead_letters;
 use crate::domain::Event;
 use crate::events::{Entry, EventLogError, look, scan};
 
@@ -21,6 +22,9 @@ pub(super) enum Command {
     /// Reads the whole log and says what it holds; fails when a file is damaged
     #[command(after_help = "Example:\n  segue events stats --config config/segue.toml")]
     Stats(StatsArgs),
+    /// Events that were refused: why, and again
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
 }
 
 #[derive(Debug, clap::Args)]
@@ -43,16 +47,16 @@ pub(super) struct StatsArgs {
 
 /// Where the log lies.
 #[derive(Debug, clap::Args)]
-struct Place {
+pub(super) struct Place {
     #[command(flatten)]
-    config: ConfigArgs,
+    pub(super) config: ConfigArgs,
     /// Directory of the log; absent: events.data_dir of the configuration
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
 impl Place {
-    fn dir(&self) -> anyhow::Result<PathBuf> {
+    pub(super) fn dir(&self) -> anyhow::Result<PathBuf> {
         match &self.data_dir {
             Some(dir) => Ok(dir.clone()),
             None => Ok(self.config.load(&[])?.events.data_dir),
@@ -64,6 +68,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Tail(args) => tail(args),
         Command::Stats(args) => stats(args),
+        Command::DeadLetters(command) => dead_letters::run(command),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::in_flight::InFlight;
 use super::order::Order;
 use super::validate::{Clock, validate};
-use super::{EventLog, EventLogError, RawEvent, snapshot};
+use super::{Batch, EventLog, EventLogError, Letter, Malformed, Notes, Origin, RawEvent, snapshot};
 use crate::config::EventsConfig;
 use crate::domain::{Catalogue, Event, ItemVectors, UserId};
 use crate::features::{Dump, StateStore};
@@ -32,6 +32,7 @@ pub struct Ingest {
     in_flight: InFlight,
     order: Order,
     snapshots: Mutex<()>,
+    notes: Arc<Notes>,
 }
 
 impl Ingest {
@@ -42,56 +43,92 @@ impl Ingest {
         catalogue: Arc<Catalogue>,
         vectors: Arc<ItemVectors>,
         config: EventsConfig,
+        notes: Arc<Notes>,
     ) -> Self {
         let order = Order::new(log.next_offset());
         let (in_flight, snapshots) = (InFlight::default(), Mutex::default());
-        Self { state, log, catalogue, vectors, config, in_flight, order, snapshots }
+        Self { state, log, catalogue, vectors, config, in_flight, order, snapshots, notes }
     }
 
     /// Takes a batch at server time `now_ms`: validates, drops duplicates, appends to the log and applies in order of
-    /// event time (ties: as sent), for clients batch what they did as it suits them. One outcome an event, as sent. Waits
-    /// for the log, for the same events that are on their way in, and for the batches before it in the log.
+    /// event time (ties: as sent), for clients batch what they did as it suits them. One outcome an event, as sent; what
+    /// is refused goes to the dead letters. Waits for the log, for the same events that are on their way in, and for the
+    /// batches before it in the log.
     ///
     /// # Errors
     /// The log's: then nothing of the batch counts, and it may be sent again.
-    pub fn ingest(&self, batch: Vec<RawEvent>, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
-        let keys = batch.iter().map(|raw| (raw.user_id.clone(), raw.event_id.clone())).collect();
-        let _claim = self.in_flight.claim(keys);
-        let mut outcomes = Vec::with_capacity(batch.len());
-        let mut admitted = Vec::with_capacity(batch.len());
-        for raw in batch {
-            match self.admit(raw, now_ms) {
-                Ok(event) => {
-                    admitted.push((outcomes.len(), event));
-                    outcomes.push(EventOutcome::Accepted);
+    pub fn ingest(&self, batch: impl Into<Batch>, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
+        let Batch { events, sent_at_ms } = batch.into();
+        let clock = Clock::new(now_ms, sent_at_ms, &self.config);
+        let known = events.iter().flatten();
+        let _claim = self.in_flight.claim(known.map(|raw| (raw.user_id.clone(), raw.event_id.clone())).collect());
+        let mut outcomes = Vec::with_capacity(events.len());
+        let (mut admitted, mut letters) = (Vec::with_capacity(events.len()), Vec::new());
+        for (place, sent) in events.into_iter().enumerate() {
+            let outcome = match sent {
+                Ok(raw) => match self.admit(&raw, clock) {
+                    Ok(event) => {
+                        admitted.push((place, event));
+                        EventOutcome::Accepted
+                    }
+                    Err(outcome) => {
+                        if let EventOutcome::Rejected(reason) = &outcome {
+                            letters.push(letter(&raw, (Origin::Request, place as u64), reason, clock.shift_ms()));
+                        }
+                        outcome
+                    }
+                },
+                Err(Malformed { body, listener, reason }) => {
+                    let (origin, place, shift_ms) = (Origin::Request, place as u64, clock.shift_ms());
+                    letters.push(Letter { origin, place, listener, reason: reason.clone(), body, shift_ms });
+                    EventOutcome::Rejected(reason)
                 }
-                Err(outcome) => outcomes.push(outcome),
-            }
+            };
+            outcomes.push(outcome);
         }
         admitted.sort_by_key(|(_, event)| event.ts_ms);
         let (places, accepted): (Vec<usize>, Vec<Event>) = admitted.into_iter().unzip();
-        if accepted.is_empty() {
-            return Ok(outcomes);
-        }
-        let offsets = self.log.append(&accepted).inspect_err(|_| {
-            accepted.iter().for_each(|event| self.state.forget(&event.user_id, &event.event_id));
-        })?;
-        let _turn = self.order.turn(offsets);
-        for (event, place) in accepted.iter().zip(places) {
-            if let Err(fault) = self.state.apply(event, &self.catalogue, &self.vectors) {
-                // Only a batch that contradicts itself comes here: two listeners in one session.
-                self.state.forget(&event.user_id, &event.event_id);
-                outcomes[place] = EventOutcome::Rejected(fault.to_string());
+        if !accepted.is_empty() {
+            for (place, reason, letter) in self.store(&accepted)? {
+                outcomes[places[place]] = EventOutcome::Rejected(reason);
+                letters.push(letter);
             }
         }
+        let corrected = if clock.shift_ms() == 0 { 0 } else { accepted.len() };
+        self.notes.metrics().clock_corrected.inc_by(corrected as u64);
+        self.notes.refused(&letters, now_ms);
         Ok(outcomes)
     }
 
-    /// Forgets a listener: logged events, profile and sessions. Returns the number of sessions that were held.
+    /// Appends events to the log and applies them in its order. Returns those that the state refused: their place, why,
+    /// and the dead letter.
+    fn store(&self, events: &[Event]) -> Result<Vec<(usize, String, Letter)>, EventLogError> {
+        let offsets = self.log.append(events).inspect_err(|_| {
+            events.iter().for_each(|event| self.state.forget(&event.user_id, &event.event_id));
+        })?;
+        let _turn = self.order.turn(offsets.clone());
+        let mut refused = Vec::new();
+        for (place, (event, at)) in events.iter().zip(offsets).enumerate() {
+            match self.state.apply(event, &self.catalogue, &self.vectors) {
+                Ok(applied) => self.notes.metrics().late.inc_by(u64::from(applied.late)),
+                Err(fault) => {
+                    // Only a batch that contradicts itself comes here: two listeners in one session.
+                    self.state.forget(&event.user_id, &event.event_id);
+                    let reason = fault.to_string();
+                    let letter = letter(&RawEvent::from(event), (Origin::Log, at), &reason, 0);
+                    refused.push((place, reason, letter));
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Forgets a listener: dead letters, logged events, profile and sessions. Returns the number of sessions that were held.
     ///
     /// # Errors
     /// The log's: it may still hold something, and the state is as it was. It may be tried again.
     pub fn forget(&self, user: &UserId) -> Result<usize, EventLogError> {
+        self.notes.forget(user)?;
         let offsets = self.log.forget(user)?;
         let _turn = self.order.turn(offsets);
         Ok(self.state.erase(user))
@@ -121,11 +158,19 @@ impl Ingest {
     }
 
     /// Whether an event may go into the log; its id is remembered only if so.
-    fn admit(&self, raw: RawEvent, now_ms: i64) -> Result<Event, EventOutcome> {
-        let event = validate(raw, Clock { now_ms, config: &self.config }).map_err(EventOutcome::Rejected)?;
+    fn admit(&self, raw: &RawEvent, clock: Clock<'_>) -> Result<Event, EventOutcome> {
+        self.notes.sample(raw);
+        let event = validate(raw, clock).map_err(EventOutcome::Rejected)?;
         self.state.check(&event, &self.catalogue).map_err(|fault| EventOutcome::Rejected(fault.to_string()))?;
         if self.state.first_time(&event.user_id, &event.event_id) { Ok(event) } else { Err(EventOutcome::Duplicate) }
     }
+}
+
+/// A refused event as a dead letter.
+pub(super) fn letter(raw: &RawEvent, (origin, place): (Origin, u64), reason: &str, shift_ms: i64) -> Letter {
+    // Structs of strings and numbers can always be written.
+    let body = serde_json::to_string(raw).unwrap_or_default();
+    Letter { origin, place, listener: Some(raw.user_id.clone()), reason: reason.to_owned(), body, shift_ms }
 }
 
 #[cfg(test)]
@@ -160,7 +205,9 @@ mod tests {
         let vectors = ItemVectors::from_raw(vec![1.0, 0.0, 0.0, 1.0], 2).unwrap();
         let state = Arc::new(StateStore::new(&StateConfig::default(), &SignalConfig::default()));
         let parts = (Arc::clone(&state), Arc::new(catalogue), Arc::new(vectors));
-        (Ingest::new(parts.0, log, parts.1, parts.2, EventsConfig::default()), state)
+        let config = EventsConfig { store: crate::config::EventStore::Memory, ..EventsConfig::default() };
+        let notes = Notes::open(&config, crate::metrics::Metrics::new().unwrap().events).unwrap();
+        (Ingest::new(parts.0, log, parts.1, parts.2, config, Arc::new(notes)), state)
     }
 
     fn raw(id: &str, user: &str, track: &str, kind: &str) -> RawEvent {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Config, Durability, EventsConfig, SignalConfig, StateConfig};
+use crate::config::{Config, Durability, EventStore, EventsConfig, SignalConfig, StateConfig};
 use crate::domain::{Event, EventType, RecommendationId, TrackIx};
-use crate::events::{EventOutcome, Ground, Ingest, MemoryLog, RawEvent, recover};
+use crate::events::{EventOutcome, Ground, Ingest, MemoryLog, Notes, RawEvent, recover};
 use crate::features::testing::{catalogue, event, random_events, vectors};
 use crate::metrics::Metrics;
 
@@ -30,21 +30,7 @@ fn bits_of(dump: &Dump) -> Vec<Vec<u8>> {
 }
 
 fn raw(event: &Event) -> RawEvent {
-    RawEvent {
-        event_id: event.event_id.clone(),
-        user_id: event.user_id.clone(),
-        session_id: event.session_id.clone(),
-        track_id: event.track_id.clone(),
-        kind: event.kind,
-        recommendation_id: event.recommendation_id.clone(),
-        position_ms: event.position_ms,
-        duration_ms: event.duration_ms,
-        played_ms: event.played_ms,
-        reason_start: event.reason_start,
-        reason_end: event.reason_end,
-        client_ts: jiff::Timestamp::from_millisecond(event.ts_ms).unwrap().to_string(),
-        context: Some(crate::events::RawContext { local_hour: event.local_hour, ..Default::default() }),
-    }
+    RawEvent::from(event)
 }
 
 fn config(dir: &Path) -> Config {
@@ -57,14 +43,23 @@ fn config(dir: &Path) -> Config {
     Config { events, ..Config::default() }
 }
 
+fn notes(config: &EventsConfig) -> Arc<Notes> {
+    Arc::new(Notes::open(config, Metrics::new().unwrap().events).unwrap())
+}
+
+fn in_memory() -> EventsConfig {
+    EventsConfig { store: EventStore::Memory, ..config(Path::new("")).events }
+}
+
 /// A server's events over a log on disk, as a start finds them.
 fn start(dir: &Path) -> (Ingest, Arc<StateStore>, crate::events::Replayed) {
     let (catalogue, state, config) = (catalogue(), fresh(), config(dir));
     let vectors = vectors(catalogue.len());
     let ground = Ground { catalogue: &catalogue, vectors: &vectors, bundle: "b" };
-    let (log, done) = recover(&config, ground, &state, &Metrics::new().unwrap().events).unwrap();
+    let notes = notes(&config.events);
+    let (log, done) = recover(&config, ground, &state, &notes).unwrap();
     let shared = (Arc::new(catalogue), Arc::new(vectors));
-    (Ingest::new(Arc::clone(&state), Arc::new(log), shared.0, shared.1, config.events), state, done)
+    (Ingest::new(Arc::clone(&state), Arc::new(log), shared.0, shared.1, config.events, notes), state, done)
 }
 
 /// What a killed server leaves.
@@ -125,8 +120,8 @@ proptest! {
     fn snapshot_and_replay_equal_a_straight_run(steps in steps()) {
         let (catalogue, straight_state) = (Arc::new(catalogue()), fresh());
         let (log, vectors) = (Arc::new(MemoryLog::new(9)), Arc::new(vectors(12)));
-        let straight =
-            Ingest::new(Arc::clone(&straight_state), log, catalogue, vectors, config(Path::new("")).events);
+        let notes = notes(&in_memory());
+        let straight = Ingest::new(Arc::clone(&straight_state), log, catalogue, vectors, in_memory(), notes);
         let mut dir = tempfile::tempdir().unwrap();
         let (mut server, mut state, _) = start(dir.path());
         let mut last = Vec::new();
@@ -162,7 +157,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let (server, state, _) = start(dir.path());
         let batch = (0..9).map(|at| event(&format!("e{at}"), "u", "s", EventType::Skip, Some("t1"), NOW_MS + at));
-        server.ingest(batch.map(|event| raw(&event)).collect(), NOW_MS).unwrap();
+        server.ingest(batch.map(|event| raw(&event)).collect::<Vec<_>>(), NOW_MS).unwrap();
         server.snapshot("b", 0).unwrap();
         let file = dir.path().join(NAME);
         let mut bytes = fs::read(&file).unwrap();
@@ -212,8 +207,8 @@ fn a_dump_beside_events_is_the_state_of_one_moment() {
     let (catalogue, vectors) = (Arc::new(catalogue()), Arc::new(vectors(12)));
     let server = |state: &Arc<StateStore>| {
         let log = Arc::new(MemoryLog::new(9));
-        let config = config(Path::new("")).events;
-        Ingest::new(Arc::clone(state), log, Arc::clone(&catalogue), Arc::clone(&vectors), config)
+        let (config, notes) = (in_memory(), notes(&in_memory()));
+        Ingest::new(Arc::clone(state), log, Arc::clone(&catalogue), Arc::clone(&vectors), config, notes)
     };
     let all: Vec<RawEvent> = (0..3_000)
         .map(|at: i64| {

@@ -70,6 +70,7 @@ pub struct StateStore {
     sessions_turns: Turns,
     signals: SignalConfig,
     idle_ms: i64,
+    lateness_ms: i64,
     no_session: Arc<SessionState>,
     no_profile: Arc<UserProfile>,
 }
@@ -107,6 +108,7 @@ impl StateStore {
             sessions_turns: Turns::new(),
             signals: signals.clone(),
             idle_ms: i64::try_from(idle.as_millis()).unwrap_or(i64::MAX),
+            lateness_ms: i64::try_from(state.allowed_lateness_s).unwrap_or(i64::MAX).saturating_mul(1_000),
             no_session: Arc::default(),
             no_profile: Arc::default(),
         }
@@ -146,8 +148,9 @@ impl StateStore {
         Reducer { catalogue, vectors: None, config: &self.signals }.check(owner, event).map(|_| ())
     }
 
-    /// Applies an event; the next read sees it. An event of a session that is over begins the session anew. Copies session
-    /// and profile once (tens of KB at most).
+    /// Applies an event; the next read sees it. An event of a session that is over begins the session anew. One that is
+    /// more than `state.allowed_lateness_s` older than its listener's newest, and older than what its session has seen,
+    /// counts in the profile and leaves the session as it is. Copies session and profile once (tens of KB at most).
     ///
     /// # Errors
     /// As [`Reducer::apply`]; nothing has changed then.
@@ -156,14 +159,21 @@ impl StateStore {
         let held = self.sessions.get(&event.session_id);
         let rules = Reducer { catalogue, vectors: Some(vectors), config: &self.signals };
         rules.check(held.as_ref().map(|held| &held.owner), event)?;
-        let mut session = held.map_or_else(SessionState::default, |held| self.begun(&held.state, event.ts_ms));
         let mut profile = UserProfile::clone(&self.profile(&event.user_id));
+        let late = profile.last_ms.saturating_sub(event.ts_ms) > self.lateness_ms;
+        let behind = late && held.as_ref().is_some_and(|held| event.ts_ms < held.state.last_ms);
+        let mut session = match held {
+            Some(held) if !behind => self.begun(&held.state, event.ts_ms),
+            Some(_) | None => SessionState::default(),
+        };
         let applied = rules.apply(&mut session, &mut profile, event)?;
         self.touched.around(&event.user_id, Some(&event.session_id), || {
             self.profiles.insert(event.user_id.clone(), Arc::new(profile));
-            self.publish(&event.session_id, &event.user_id, session);
+            if !behind {
+                self.publish(&event.session_id, &event.user_id, session);
+            }
         });
-        Ok(applied)
+        Ok(Applied { late, ..applied })
     }
 
     /// Remembers what was served to a listener's session at `now_ms`, newest last, at most [`lifetime::MAX_SERVED`] tracks.

@@ -21,6 +21,14 @@ metrics! {
         log_damaged: IntCounter = counter("segue_events_log_damaged_total"),
         /// Bytes of the event log when its old segments were last looked at.
         log_bytes: IntGauge = gauge("segue_events_log_bytes"),
+        /// Events of clients whose clock was off and was corrected.
+        clock_corrected: IntCounter = counter("segue_events_clock_corrected_total"),
+        /// Events older than state.allowed_lateness_s before their listener's newest.
+        late: IntCounter = counter("segue_events_late_total"),
+        /// Events that went to the dead letters, by where they were met: request, log.
+        dead_letters: IntCounterVec = counters("segue_events_dead_letters_total", &["origin"]),
+        /// Dead letters that went by size or age, or could not be kept.
+        dead_letters_dropped: IntCounter = counter("segue_events_dead_letters_dropped_total"),
         /// Events that the start put back into the live state.
         replayed: IntGauge = gauge("segue_events_replayed"),
         /// Tracks taken down while running.

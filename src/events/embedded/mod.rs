@@ -2,6 +2,7 @@
 //! next file's. `docs/formats.md` describes the files, `docs/performance.md` why they are SQLite's.
 
 mod committer;
+mod dead_letters;
 mod files;
 mod inspect;
 mod mark;
@@ -24,6 +25,7 @@ use crate::config::{Durability, EventsConfig};
 use crate::domain::{Event, UserId};
 use crate::metrics::EventMetrics;
 use committer::{Answer, Committer, Shared, Work};
+pub use dead_letters::{DeadLetters, KeptLetter, Letter, Origin};
 use files::SegmentFile;
 pub use inspect::{Look, look, scan};
 use mark::Mark;

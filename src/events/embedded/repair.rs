@@ -98,7 +98,8 @@ pub(super) fn remove_set_aside(dir: &Path) -> Result<(), EventLogError> {
     Ok(())
 }
 
-fn set_aside(path: &Path) -> Result<(), EventLogError> {
+/// Gives a file, with those beside it, the name that says so.
+pub(super) fn set_aside(path: &Path) -> Result<(), EventLogError> {
     for file in [path.to_owned()].into_iter().chain(beside(path)).filter(|file| file.exists()) {
         fs::rename(&file, with_end(&file, ASIDE)).map_err(|error| fault(&file, &error))?;
     }

@@ -270,7 +270,7 @@ impl Segment {
     }
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, SegmentError> {
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, SegmentError> {
     let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // A reader beside the server may hold the file for a moment.
     db.busy_timeout(std::time::Duration::from_secs(5))?;
