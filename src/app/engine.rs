@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::live_tracks::LiveTracks;
 use super::recall_probe::RecallProbe;
 use super::snapshots::Snapshots;
-use super::{ChangeError, Put, Wiring, recovery};
+use super::{ChangeError, Put, Wiring, recovery, stream};
 use crate::bundle::{Bundle, BundleError};
 use crate::config::{Config, EventStore};
 use crate::domain::{
@@ -68,6 +68,8 @@ pub struct Engine {
     // Before the probe: it ends when no lane can hand anything to it.
     lanes: Lanes,
     _probe: Option<RecallProbe>,
+    // Before the last snapshot is written.
+    _stream: Option<stream::Stream>,
     ingest: Arc<Ingest>,
     _snapshots: Option<Snapshots>,
     knobs: ArcSwap<Knobs>,
@@ -116,6 +118,7 @@ impl Engine {
             notes,
         );
         let ingest = Arc::new(ingest);
+        let stream = stream::start(&config.events, recovered.disk, &ingest, &metrics)?;
         let every = Duration::from_secs(config.events.snapshot_s);
         let start =
             |at| Snapshots::start(Arc::clone(&ingest), recovery::ground_id(&bundle, &live_tracks.log_id()), at, every);
@@ -130,6 +133,7 @@ impl Engine {
             live_tracks,
             _probe: probe,
             lanes,
+            _stream: stream,
             ingest,
             _snapshots: snapshots,
             metrics,

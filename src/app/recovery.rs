@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::AppError;
 use crate::bundle::Bundle;
 use crate::config::{Config, EventStore};
-use crate::events::{EventLog, Ground, MemoryLog, Notes, recover as recover_state};
+use crate::events::{EmbeddedLog, EventLog, Ground, MemoryLog, Notes, recover as recover_state};
 use crate::features::StateStore;
 
 /// Events that the in-memory log keeps.
@@ -16,6 +16,8 @@ const MEMORY_EVENTS: usize = 10_000;
 pub(super) struct Recovered {
     /// The log.
     pub(super) log: Arc<dyn EventLog>,
+    /// The same where it is on disk.
+    pub(super) disk: Option<Arc<EmbeddedLog>>,
     /// Offset of the snapshot that was read, 0 without one; `None` where snapshots make no sense.
     pub(super) snapshot: Option<u64>,
 }
@@ -32,7 +34,7 @@ pub(super) fn recover(
     notes: &Notes,
 ) -> Result<Recovered, AppError> {
     if config.events.store == EventStore::Memory {
-        return Ok(Recovered { log: Arc::new(MemoryLog::new(MEMORY_EVENTS)), snapshot: None });
+        return Ok(Recovered { log: Arc::new(MemoryLog::new(MEMORY_EVENTS)), disk: None, snapshot: None });
     }
     let start = Instant::now();
     let ground = Ground { catalogue: &bundle.catalogue, vectors: &bundle.vectors, bundle: &ground_id(bundle, changes) };
@@ -47,7 +49,8 @@ pub(super) fn recover(
         took_ms = start.elapsed().as_millis() as u64,
         "the live state is up to the event log"
     );
-    Ok(Recovered { log: Arc::new(log), snapshot: Some(done.from) })
+    let log = Arc::new(log);
+    Ok(Recovered { log: Arc::clone(&log) as _, disk: Some(log), snapshot: Some(done.from) })
 }
 
 /// Names what the rows in a state depend on: the bundle's tracks and vectors, not its models, and the file of changes, of

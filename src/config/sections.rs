@@ -361,6 +361,43 @@ pub struct EventsConfig {
     /// How often the live state is written beside the log, so that a start reads little of it, s. Default 300, range
     /// 1..86,400. The log keeps what came since, whatever its bounds.
     pub snapshot_s: u64,
+    /// Events to and from other nodes.
+    pub fluvio: FluvioConfig,
+}
+
+/// `[events.fluvio]`: needs a build with the feature `fluvio`, and `events.store = "disk"`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FluvioConfig {
+    /// Host and port of the cluster's controller (SC). Absent: this node is alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The topic, made if absent. Default `segue-events`.
+    pub topic: String,
+    /// Partitions of a topic that is made here. Default 8, range 1..1,024. A topic that exists keeps its own.
+    pub partitions: u32,
+    /// Replicas of a topic that is made here. Default 1, range 1..16.
+    pub replicas: u32,
+    /// How long the client waits for more before it sends, ms. Default 2, range 0..1,000.
+    pub linger_ms: u64,
+    /// Largest batch that is sent, KiB. Default 256, range 16..8,192.
+    pub batch_kib: usize,
+    /// Largest answer that is asked for, KiB; more where a batch does not fit. Default 8,192, range 16..262,144.
+    pub fetch_kib: usize,
+}
+
+impl Default for FluvioConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            topic: "segue-events".into(),
+            partitions: 8,
+            replicas: 1,
+            linger_ms: 2,
+            batch_kib: 256,
+            fetch_kib: 8_192,
+        }
+    }
 }
 
 impl Default for EventsConfig {
@@ -378,6 +415,7 @@ impl Default for EventsConfig {
             retain_mib: 16_384,
             dead_letters_mib: 64,
             snapshot_s: 300,
+            fluvio: FluvioConfig::default(),
         }
     }
 }

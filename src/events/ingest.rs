@@ -6,10 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::in_flight::InFlight;
 use super::order::Order;
 use super::validate::{Clock, validate};
-use super::{Batch, EventLog, EventLogError, Letter, Malformed, Notes, Origin, RawEvent, snapshot};
+use super::{
+    Absorbed, Batch, EventLog, EventLogError, Foreign, Letter, Malformed, Notes, Origin, Position, RawEvent, snapshot,
+};
 use crate::config::EventsConfig;
 use crate::domain::{Catalogue, Event, ItemVectors, UserId};
 use crate::features::{Dump, StateStore};
+
+/// Records of this node that a stream may pass over before their position is noted: in between, a restart reads them again.
+const OWN_PASSED: u64 = 4_096;
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +94,7 @@ impl Ingest {
         admitted.sort_by_key(|(_, event)| event.ts_ms);
         let (places, accepted): (Vec<usize>, Vec<Event>) = admitted.into_iter().unzip();
         if !accepted.is_empty() {
-            for (place, reason, letter) in self.store(&accepted)? {
+            for (place, reason, letter) in self.store(&accepted, None)? {
                 outcomes[places[place]] = EventOutcome::Rejected(reason);
                 letters.push(letter);
             }
@@ -102,8 +107,8 @@ impl Ingest {
 
     /// Appends events to the log and applies them in its order. Returns those that the state refused: their place, why,
     /// and the dead letter.
-    fn store(&self, events: &[Event]) -> Result<Vec<(usize, String, Letter)>, EventLogError> {
-        let offsets = self.log.append(events).inspect_err(|_| {
+    fn store(&self, events: &[Event], from: Option<&Position>) -> Result<Vec<(usize, String, Letter)>, EventLogError> {
+        let offsets = self.log.take_in(events, from).inspect_err(|_| {
             events.iter().for_each(|event| self.state.forget(&event.user_id, &event.event_id));
         })?;
         let _turn = self.order.turn(offsets.clone());
@@ -123,15 +128,78 @@ impl Ingest {
         Ok(refused)
     }
 
-    /// Forgets a listener: dead letters, logged events, profile and sessions. Returns the number of sessions that were held.
+    /// Forgets a listener: dead letters, logged events, profile and sessions. Returns the number of sessions and dead
+    /// letters that were held.
     ///
     /// # Errors
     /// The log's: it may still hold something, and the state is as it was. It may be tried again.
     pub fn forget(&self, user: &UserId) -> Result<usize, EventLogError> {
-        self.notes.forget(user)?;
-        let offsets = self.log.forget(user)?;
+        self.erase(user, None)
+    }
+
+    fn erase(&self, user: &UserId, from: Option<&Position>) -> Result<usize, EventLogError> {
+        let letters = self.notes.forget(user)?;
+        let offsets = self.log.erase(user, from)?;
         let _turn = self.order.turn(offsets);
-        Ok(self.state.erase(user))
+        Ok(self.state.erase(user) + letters)
+    }
+
+    /// Takes in what other nodes logged, as it stood in a stream up to `position`; offsets of records rise. Known events
+    /// are dropped; one that the state refuses is in the log all the same, for it counted where it came from, and may
+    /// with the next bundle. Record and position become durable together. `now_ms` is the server's clock.
+    ///
+    /// # Errors
+    /// The log's: nothing from some record on counts, and all of it may be taken again.
+    pub fn absorb(
+        &self,
+        position: &Position,
+        records: Vec<(u64, Foreign)>,
+        now_ms: i64,
+    ) -> Result<Absorbed, EventLogError> {
+        let (mut done, mut run, mut letters) = (Absorbed::default(), Vec::new(), Vec::new());
+        let first = records.first().map_or(position.next, |(at, _)| *at);
+        let mut own = true;
+        for (at, record) in records {
+            own &= record == Foreign::Own;
+            match record {
+                Foreign::Event(event) => run.push(event),
+                Foreign::Own => {}
+                Foreign::Erase(user) => {
+                    let before = Position { next: at, ..position.clone() };
+                    self.absorb_run(&before, std::mem::take(&mut run), &mut done, &mut letters)?;
+                    self.erase(&user, Some(&Position { next: at + 1, ..before }))?;
+                }
+                Foreign::Poison { body, reason } => {
+                    let (origin, listener, shift_ms) = (Origin::Stream, None, 0);
+                    letters.push(Letter { origin, place: at, listener, reason, body, shift_ms });
+                }
+            }
+        }
+        // What came from here and is known to be here needs no commit: it is passed over again after a restart.
+        if !own || first / OWN_PASSED != position.next / OWN_PASSED {
+            self.absorb_run(position, run, &mut done, &mut letters)?;
+        }
+        self.notes.refused(&letters, now_ms);
+        Ok(done)
+    }
+
+    /// Takes in events between two erasures.
+    fn absorb_run(
+        &self,
+        position: &Position,
+        events: Vec<Event>,
+        done: &mut Absorbed,
+        letters: &mut Vec<Letter>,
+    ) -> Result<(), EventLogError> {
+        let keys = events.iter().map(|event| (event.user_id.clone(), event.event_id.clone())).collect();
+        let _claim = self.in_flight.claim(keys);
+        let came = events.len();
+        let fresh = |event: &Event| self.state.first_time(&event.user_id, &event.event_id);
+        let new: Vec<Event> = events.into_iter().filter(fresh).collect();
+        done.repeated += (came - new.len()) as u64;
+        done.events += new.len() as u64;
+        letters.extend(self.store(&new, Some(position))?.into_iter().map(|(.., letter)| letter));
+        Ok(())
     }
 
     /// Writes what the state holds into a snapshot beside the log, unless the one up to `known` says it already; returns
@@ -191,11 +259,11 @@ mod tests {
             0
         }
 
-        fn append(&self, _: &[Event]) -> Result<Range<u64>, EventLogError> {
+        fn take_in(&self, _: &[Event], _: Option<&Position>) -> Result<Range<u64>, EventLogError> {
             Err(EventLogError("disk full".into()))
         }
 
-        fn forget(&self, _: &UserId) -> Result<Range<u64>, EventLogError> {
+        fn erase(&self, _: &UserId, _: Option<&Position>) -> Result<Range<u64>, EventLogError> {
             Err(EventLogError("disk full".into()))
         }
     }

@@ -2,6 +2,8 @@
 
 mod batch;
 mod embedded;
+#[cfg(feature = "fluvio")]
+pub mod fluvio;
 mod in_flight;
 mod ingest;
 mod log;
@@ -11,6 +13,7 @@ mod order;
 mod raw;
 mod recover;
 mod snapshot;
+mod stream;
 mod validate;
 
 pub use batch::{Batch, Malformed};
@@ -21,4 +24,5 @@ pub use notes::Notes;
 pub use objects::optional_object;
 pub use raw::{RawContext, RawEvent};
 pub use recover::{Ground, Replayed, recover};
+pub use stream::{Absorbed, Foreign, Outbox, Position, Unsent};
 pub use validate::{Clock, validate};

@@ -58,8 +58,8 @@ impl Notes {
         }
     }
 
-    /// Forgets the refused events of a listener.
-    pub(super) fn forget(&self, user: &UserId) -> Result<(), EventLogError> {
+    /// Forgets the refused events of a listener; how many there were.
+    pub(super) fn forget(&self, user: &UserId) -> Result<usize, EventLogError> {
         self.letters.forget(user)
     }
 }

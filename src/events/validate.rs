@@ -45,7 +45,11 @@ pub fn validate(raw: &RawEvent, clock: Clock<'_>) -> Result<Event, String> {
     if let Some(version) = raw.schema_version.filter(|version| *version != EVENT_SCHEMA) {
         return Err(format!("schema_version: {version} is not known here, {EVENT_SCHEMA} is"));
     }
-    let ts_ms = clock.check(&raw.client_ts)?;
+    with_time(raw, clock.check(&raw.client_ts)?)
+}
+
+/// Checks everything of an event but its time, which is `ts_ms`.
+pub(super) fn with_time(raw: &RawEvent, ts_ms: i64) -> Result<Event, String> {
     for (field, value) in
         [("position_ms", raw.position_ms), ("duration_ms", raw.duration_ms), ("played_ms", raw.played_ms)]
     {

@@ -9,7 +9,7 @@ mod stages;
 
 use prometheus::{Registry, TextEncoder};
 
-pub use events::EventMetrics;
+pub use events::{EventMetrics, StreamMetrics};
 pub use http::HttpMetrics;
 pub use node::NodeMetrics;
 pub use stages::{AnswerMetrics, StageMetrics};
@@ -29,6 +29,8 @@ pub struct Metrics {
     pub http: HttpMetrics,
     /// Per event.
     pub events: EventMetrics,
+    /// Of the stream between nodes.
+    pub stream: StreamMetrics,
     /// Lanes, state and what is loaded.
     pub node: NodeMetrics,
 }
@@ -45,6 +47,7 @@ impl Metrics {
             answers: AnswerMetrics::register(&registry)?,
             http: HttpMetrics::register(&registry)?,
             events: EventMetrics::register(&registry)?,
+            stream: StreamMetrics::register(&registry)?,
             node: NodeMetrics::register(&registry)?,
             registry,
         };

@@ -41,6 +41,8 @@ pub enum Origin {
     Request,
     /// In the event log, by the live state; its place is the offset.
     Log,
+    /// In a stream between nodes; its place is the offset there.
+    Stream,
 }
 
 impl Origin {
@@ -49,6 +51,7 @@ impl Origin {
         match self {
             Self::Request => "request",
             Self::Log => "log",
+            Self::Stream => "stream",
         }
     }
 }
@@ -171,14 +174,15 @@ impl DeadLetters {
     }
 
     /// Removes what is a listener's, or could be: of letters whose listener could not be read, those that hold the id.
-    pub(in crate::events) fn forget(&self, user: &UserId) -> Result<(), EventLogError> {
+    /// Returns how many.
+    pub(in crate::events) fn forget(&self, user: &UserId) -> Result<usize, EventLogError> {
         let db = self.db();
         let theirs = "DELETE FROM letters WHERE listener = ?1 OR (listener IS NULL AND instr(body, ?1) > 0)";
         let removed = db.execute(theirs, [user.as_str()]).map_err(failed)?;
         if removed > 0 {
             db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// Removes letters that are too old, now and then, and the oldest tenth as long as there are too many.
@@ -225,7 +229,11 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<KeptLetter> {
     let origin: String = row.get(1)?;
     let listener: Option<String> = row.get(3)?;
     let letter = Letter {
-        origin: if origin == Origin::Log.as_str() { Origin::Log } else { Origin::Request },
+        origin: match &*origin {
+            "log" => Origin::Log,
+            "stream" => Origin::Stream,
+            _ => Origin::Request,
+        },
         place: row.get::<_, i64>(2)? as u64,
         listener: listener.and_then(|id| UserId::new(id).ok()),
         reason: row.get(4)?,
@@ -323,7 +331,7 @@ mod tests {
         let letters = DeadLetters::open(&config(dir.path()), &metrics).unwrap();
         let all = [letter("a", Some("anna")), letter("b", Some("bo")), letter("{anna", None), letter("{bo", None)];
         letters.put(&all, 1, &metrics).unwrap();
-        letters.forget(&UserId::new("anna").unwrap()).unwrap();
+        assert_eq!(letters.forget(&UserId::new("anna").unwrap()).unwrap(), 2);
         let left: Vec<_> = letters.list().unwrap().into_iter().map(|kept| kept.letter.body).collect();
         assert_eq!(left, ["b", "{bo"]);
         for file in std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path()) {
