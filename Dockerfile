@@ -18,7 +18,7 @@ COPY . .
 # The target folder is a cache mount, so the binary is copied out of it in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked \
+    cargo build --release --locked --features fluvio \
     && install -D target/release/segue /out/segue \
     && install -D --mode=0644 .cache/onnxruntime/libonnxruntime.so /out/libonnxruntime.so
 

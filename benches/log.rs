@@ -15,7 +15,7 @@ use anyhow::Result;
 use cpu_time::ProcessTime;
 use segue::config::{Config, Durability, SignalConfig, StateConfig};
 use segue::domain::{Catalogue, Event, EventId, EventType, ItemVectors, SessionId, TrackId, UserId};
-use segue::events::{EmbeddedLog, EventLog, Ground, Ingest, Opened, recover};
+use segue::events::{EmbeddedLog, EventLog, Ground, Ingest, Notes, Opened, recover};
 use segue::features::StateStore;
 use segue::index_bench::hardware;
 use segue::metrics::Metrics;
@@ -110,7 +110,7 @@ fn start_anew(dir: &Path) -> Result<()> {
     let ground = Ground { catalogue: &catalogue, vectors: &vectors, bundle: "bench" };
     let state = fresh(&config.state);
     let start = Instant::now();
-    let (_log, done) = recover(&config, ground, &state, &Metrics::new()?.events)?;
+    let (_log, done) = recover(&config, ground, &state, &Notes::open(&config.events, Metrics::new()?.events)?)?;
     println!(
         "a new process is up to the log in {:.2} s, from offset {}, {} events replayed, {} resident",
         start.elapsed().as_secs_f64(),
@@ -146,15 +146,16 @@ fn starts(dir: &Path, sessions: u64) -> Result<()> {
     drop(log);
     let state = fresh(&config.state);
     let (start, cpu) = (Instant::now(), ProcessTime::now());
-    let (log, done) = recover(&config, ground, &state, &metrics)?;
+    let notes = Arc::new(Notes::open(&config.events, metrics)?);
+    let (log, done) = recover(&config, ground, &state, &notes)?;
     let (took, cpu) = (start.elapsed().as_secs_f64(), cpu.elapsed().as_secs_f64());
     println!(
         "replay of {logged} events: {took:.2} s, {cpu:.2} s of CPU: {:.0} events/s on one core",
         done.applied as f64 / cpu
     );
     let log: Arc<dyn EventLog> = Arc::new(log);
-    let ingest =
-        Ingest::new(Arc::clone(&state), log, Arc::clone(&catalogue), Arc::clone(&vectors), config.events.clone());
+    let shared = (Arc::clone(&catalogue), Arc::clone(&vectors));
+    let ingest = Ingest::new(Arc::clone(&state), log, shared.0, shared.1, config.events.clone(), notes);
     ingest.snapshot()?;
     let (mut applying, mut writing, mut writes) = (Duration::ZERO, Duration::ZERO, 0);
     for session in 0..sessions {

@@ -14,7 +14,7 @@ use crate::domain::{
     Answer, Catalogue, Knobs, RecommendationId, Request, Retrieved, SessionId, SessionState, Track, TrackId, TrackIx,
     UserId,
 };
-use crate::events::{EventLogError, EventOutcome, RawEvent};
+use crate::events::{Batch, EventLogError, EventOutcome};
 use crate::http::{self, ChangeFault, IngestError, Reply, Service, Traced};
 use crate::inference::Runtime;
 use crate::pipeline::{Deadline, Refused};
@@ -142,9 +142,9 @@ impl Service for Serving {
         Box::pin(self.0.similar(track, k, deadline))
     }
 
-    fn ingest(&self, events: Vec<RawEvent>) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>> {
+    fn ingest(&self, batch: Batch) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>> {
         let engine = Arc::clone(&self.0);
-        Box::pin(waiting(move || engine.ingest(events, now_ms())))
+        Box::pin(waiting(move || engine.ingest(batch, now_ms())))
     }
 
     fn session(&self, id: &SessionId) -> Option<Arc<SessionState>> {
@@ -202,10 +202,6 @@ impl Service for Serving {
 
     fn metrics_text(&self) -> String {
         self.0.metrics_text().unwrap_or_else(|error| format!("# {error}\n"))
-    }
-
-    fn observe_malformed(&self, events: u64) {
-        self.0.metrics().events.received.with_label_values(&["rejected"]).inc_by(events);
     }
 
     fn observe_http(&self, route: &str, status: u16, seconds: f64) {

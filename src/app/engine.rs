@@ -10,13 +10,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::live_tracks::LiveTracks;
 use super::recall_probe::RecallProbe;
 use super::snapshots::Snapshots;
-use super::{ChangeError, Put, Wiring, recovery};
+use super::{ChangeError, Put, Wiring, recovery, stream};
 use crate::bundle::{Bundle, BundleError};
 use crate::config::{Config, EventStore};
 use crate::domain::{
     Answer, ExplainLevel, Knobs, Request, Retrieved, Rung, Track, TrackId, TrackIx, UnitVector, UserId,
 };
-use crate::events::{EventLogError, EventOutcome, Ingest, RawEvent};
+use crate::events::{Batch, EventLogError, EventOutcome, Ingest, Notes};
 use crate::feature_log::{FeatureLog, Served};
 use crate::features::StateStore;
 use crate::index::VectorIndex;
@@ -74,6 +74,8 @@ pub struct Engine {
     _probe: Option<RecallProbe>,
     // After the lanes, so that it takes what they gave last.
     _feature_log: Option<FeatureLog>,
+    // Before the last snapshot is written.
+    _stream: Option<stream::Stream>,
     ingest: Arc<Ingest>,
     _snapshots: Option<Snapshots>,
     knobs: ArcSwap<Knobs>,
@@ -112,17 +114,21 @@ impl Engine {
             })
             .collect::<Result<_, AppError>>()?;
         let lanes = Lanes::start(pipelines, config.lanes.queue_capacity).map_err(AppError::Lanes)?;
-        let recovered = recovery::recover(&config, &bundle, &live_tracks.log_id(), &state, &metrics)?;
+        let notes = Arc::new(Notes::open(&config.events, metrics.events.clone())?);
+        let recovered = recovery::recover(&config, &bundle, &live_tracks.log_id(), &state, &notes)?;
         let ingest = Ingest::new(
             state,
             recovered.log,
             Arc::clone(&bundle.catalogue),
             Arc::clone(&bundle.vectors),
             config.events.clone(),
+            notes,
         );
         let ingest = Arc::new(ingest);
+        let on_disk = recovered.disk.is_some();
+        let stream = stream::start(&config.events, recovered.disk, &ingest, &metrics)?;
         let every = Duration::from_secs(config.events.snapshot_s);
-        let snapshots = recovered.on_disk.then(|| Snapshots::start(Arc::clone(&ingest), every)).transpose()?;
+        let snapshots = on_disk.then(|| Snapshots::start(Arc::clone(&ingest), every)).transpose()?;
         metrics.node.lanes.set(count as i64);
         metrics.node.loaded(&bundle.version, bundle.index.engine().name(), bundle.catalogue.len());
         let (knobs, searchers) = (ArcSwap::from_pointee(config.knobs), bounded(count));
@@ -134,6 +140,7 @@ impl Engine {
             _probe: probe,
             _feature_log: feature_log,
             lanes,
+            _stream: stream,
             ingest,
             _snapshots: snapshots,
             metrics,
@@ -291,8 +298,8 @@ impl Engine {
     ///
     /// # Errors
     /// The event log's: nothing of the batch counts.
-    pub fn ingest(&self, events: Vec<RawEvent>, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
-        let outcomes = self.ingest.ingest(events, now_ms)?;
+    pub fn ingest(&self, batch: Batch, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
+        let outcomes = self.ingest.ingest(batch, now_ms)?;
         for outcome in &outcomes {
             let status = match outcome {
                 EventOutcome::Accepted => "accepted",

@@ -5,6 +5,7 @@ mod live_tracks;
 mod recall_probe;
 mod recovery;
 mod snapshots;
+mod stream;
 mod wiring;
 
 pub use engine::{AppError, Engine};

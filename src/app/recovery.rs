@@ -6,9 +6,8 @@ use std::time::Instant;
 use super::AppError;
 use crate::bundle::Bundle;
 use crate::config::{Config, EventStore};
-use crate::events::{EventLog, Ground, MemoryLog, recover as recover_state};
+use crate::events::{EmbeddedLog, EventLog, Ground, MemoryLog, Notes, recover as recover_state};
 use crate::features::StateStore;
-use crate::metrics::Metrics;
 
 /// Events that the in-memory log keeps.
 const MEMORY_EVENTS: usize = 10_000;
@@ -17,8 +16,8 @@ const MEMORY_EVENTS: usize = 10_000;
 pub(super) struct Recovered {
     /// The log.
     pub(super) log: Arc<dyn EventLog>,
-    /// Whether there is a disk to write the state to.
-    pub(super) on_disk: bool,
+    /// The same where it is on disk, and so is the state.
+    pub(super) disk: Option<Arc<EmbeddedLog>>,
 }
 
 /// Opens the configured log and brings the state up to it.
@@ -30,14 +29,14 @@ pub(super) fn recover(
     bundle: &Bundle,
     changes: &str,
     state: &StateStore,
-    metrics: &Metrics,
+    notes: &Notes,
 ) -> Result<Recovered, AppError> {
     if config.events.store == EventStore::Memory {
-        return Ok(Recovered { log: Arc::new(MemoryLog::new(MEMORY_EVENTS)), on_disk: false });
+        return Ok(Recovered { log: Arc::new(MemoryLog::new(MEMORY_EVENTS)), disk: None });
     }
     let start = Instant::now();
     let ground = Ground { catalogue: &bundle.catalogue, vectors: &bundle.vectors, bundle: &ground_id(bundle, changes) };
-    let (log, done) = recover_state(config, ground, state, &metrics.events)?;
+    let (log, done) = recover_state(config, ground, state, notes)?;
     tracing::info!(
         dir = %config.events.data_dir.display(),
         from = done.from,
@@ -48,7 +47,8 @@ pub(super) fn recover(
         took_ms = start.elapsed().as_millis() as u64,
         "the live state is up to the event log"
     );
-    Ok(Recovered { log: Arc::new(log), on_disk: true })
+    let log = Arc::new(log);
+    Ok(Recovered { log: Arc::clone(&log) as _, disk: Some(log) })
 }
 
 /// Names what the rows in a state depend on: the bundle's tracks and vectors, not its models, and the file of changes, of

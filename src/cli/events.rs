@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::archive::{self, CompactArgs, ExportArgs};
 use super::common::ConfigArgs;
+use super::dead_letters;
 use crate::domain::Event;
 use crate::events::{Entry, EventLogError, look, scan};
 
@@ -28,6 +29,9 @@ pub(super) enum Command {
     /// Makes one file of an hour's in an archive and drops the events of erased listeners
     #[command(after_help = "Example:\n  segue events compact --archive archive")]
     Compact(CompactArgs),
+    /// Events that were refused: why, and again
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
 }
 
 #[derive(Debug, clap::Args)]
@@ -52,7 +56,7 @@ pub(super) struct StatsArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct Place {
     #[command(flatten)]
-    config: ConfigArgs,
+    pub(super) config: ConfigArgs,
     /// Directory of the log; absent: events.data_dir of the configuration
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -73,6 +77,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<()> {
         Command::Stats(args) => stats(args),
         Command::Export(args) => archive::run_export(args),
         Command::Compact(args) => archive::run_compact(args),
+        Command::DeadLetters(command) => dead_letters::run(command),
     }
 }
 

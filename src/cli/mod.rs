@@ -5,6 +5,7 @@ mod backfill;
 mod bundle;
 mod check_config;
 mod common;
+mod dead_letters;
 mod demo;
 mod eval;
 mod events;

@@ -10,7 +10,7 @@ use super::faults::{Fault, Problem};
 use super::layers::Setting;
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 55] = [
+const RANGES: [(&str, f64, f64); 64] = [
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -47,13 +47,22 @@ const RANGES: [(&str, f64, f64); 55] = [
     ("state.session_idle_min", 1.0, 1_440.0),
     ("state.sessions_mib", 1.0, 1_048_576.0),
     ("state.profiles_mib", 1.0, 1_048_576.0),
+    ("state.allowed_lateness_s", 0.0, 31_536_000.0),
     ("state.duplicate_window", 1.0, 1_000_000_000.0),
     ("catalogue.max_added", 0.0, 10_000_000.0),
     ("events.max_batch", 1.0, 10_000.0),
     ("events.max_future_s", 0.0, 86_400.0),
     ("events.max_age_days", 1.0, 3_650.0),
+    ("events.clock_correction_max_s", 0.0, 3_153_600_000.0),
+    ("events.capture_every", 0.0, 1_000_000_000.0),
+    ("events.dead_letters_mib", 1.0, 65_536.0),
     ("events.retain_days", 1.0, 3_650.0),
     ("events.retain_mib", 16.0, 16_777_216.0),
+    ("events.fluvio.partitions", 1.0, 1_024.0),
+    ("events.fluvio.replicas", 1.0, 16.0),
+    ("events.fluvio.linger_ms", 0.0, 1_000.0),
+    ("events.fluvio.batch_kib", 16.0, 8_192.0),
+    ("events.fluvio.fetch_kib", 16.0, 262_144.0),
     ("events.snapshot_s", 1.0, 86_400.0),
     ("feature_log.unserved_share", 0.0, 1.0),
     ("feature_log.queue", 1.0, 65_536.0),

@@ -281,13 +281,22 @@ pub struct StateConfig {
     pub sessions_mib: u64,
     /// Memory for listener profiles, MiB; beyond it as with sessions. Default 4,096, range 1..1,048,576.
     pub profiles_mib: u64,
+    /// How much older than its listener's newest event one may be and still change the session at hand, s; an older one
+    /// counts in the profile alone. Default 300, range 0..31,536,000.
+    pub allowed_lateness_s: u64,
     /// Event ids remembered against duplicates. Default 1,000,000, range 1..1,000,000,000.
     pub duplicate_window: u64,
 }
 
 impl Default for StateConfig {
     fn default() -> Self {
-        Self { session_idle_min: 30, sessions_mib: 1_024, profiles_mib: 4_096, duplicate_window: 1_000_000 }
+        Self {
+            session_idle_min: 30,
+            sessions_mib: 1_024,
+            profiles_mib: 4_096,
+            allowed_lateness_s: 300,
+            duplicate_window: 1_000_000,
+        }
     }
 }
 
@@ -335,6 +344,11 @@ pub struct EventsConfig {
     pub max_future_s: u64,
     /// How old an event may be, days. Default 30, range 1..3,650.
     pub max_age_days: u64,
+    /// How far a client's clock may be off to be corrected, s, where the client says when it sent (`X-Sent-At-Ms`).
+    /// Default 3,153,600,000 (100 years: the difference is known, not guessed), range 0..3,153,600,000; 0 = never.
+    pub clock_correction_max_s: u64,
+    /// One event in so many is written to the server's log, without ids. Default 0 = none, range 0..1,000,000,000.
+    pub capture_every: u64,
     /// Where accepted events go. Default `disk`.
     pub store: EventStore,
     /// Directory of the event log, of sessions and profiles and of the catalogue's changes, made if absent; one server writes
@@ -346,9 +360,48 @@ pub struct EventsConfig {
     pub retain_days: u64,
     /// How large the log may grow, MiB; the oldest go first. Default 16,384, range 16..16,777,216.
     pub retain_mib: u64,
+    /// Disk for refused events, MiB; the oldest go first, and what is older than `retain_days`. Default 64, range 1..65,536.
+    pub dead_letters_mib: u64,
     /// How often what has changed of the live state is written to disk, so that a start reads little of the log, s; earlier
     /// where memory has no room for it. Default 60, range 1..86,400. The log keeps what came since, whatever its bounds.
     pub snapshot_s: u64,
+    /// Events to and from other nodes.
+    pub fluvio: FluvioConfig,
+}
+
+/// `[events.fluvio]`: needs a build with the feature `fluvio`, and `events.store = "disk"`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FluvioConfig {
+    /// Host and port of the cluster's controller (SC). Absent: this node is alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The topic, made if absent. Default `segue-events`.
+    pub topic: String,
+    /// Partitions of a topic that is made here. Default 8, range 1..1,024. A topic that exists keeps its own.
+    pub partitions: u32,
+    /// Replicas of a topic that is made here. Default 1, range 1..16.
+    pub replicas: u32,
+    /// How long the client waits for more before it sends, ms. Default 2, range 0..1,000.
+    pub linger_ms: u64,
+    /// Largest batch that is sent, KiB. Default 256, range 16..8,192.
+    pub batch_kib: usize,
+    /// Largest answer that is asked for, KiB; more where a batch does not fit. Default 8,192, range 16..262,144.
+    pub fetch_kib: usize,
+}
+
+impl Default for FluvioConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            topic: "segue-events".into(),
+            partitions: 8,
+            replicas: 1,
+            linger_ms: 2,
+            batch_kib: 256,
+            fetch_kib: 8_192,
+        }
+    }
 }
 
 impl Default for EventsConfig {
@@ -357,12 +410,16 @@ impl Default for EventsConfig {
             max_batch: 500,
             max_future_s: 300,
             max_age_days: 30,
+            clock_correction_max_s: 3_153_600_000,
+            capture_every: 0,
             store: EventStore::Disk,
             data_dir: "segue-data".into(),
             durability: Durability::Fsync,
             retain_days: 30,
             retain_mib: 16_384,
+            dead_letters_mib: 64,
             snapshot_s: 60,
+            fluvio: FluvioConfig::default(),
         }
     }
 }

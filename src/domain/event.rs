@@ -2,6 +2,9 @@
 
 use super::{EventId, RecommendationId, SessionId, TrackId, UserId};
 
+/// Version of what an event is, wherever it is written: a change of meaning raises it. Absent means 1.
+pub const EVENT_SCHEMA: u32 = 1;
+
 macro_rules! wire_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
         $(#[$doc])*

@@ -23,7 +23,7 @@ pub use candidate_set::{CandidateSet, Retrieved, Source, TaskScores};
 pub(crate) use catalogue::tests::bare as bare_track;
 pub use catalogue::{Artist, Catalogue, CatalogueError, MarketSet, Track};
 pub use context::{Intent, RequestContext};
-pub use event::{Device, EndReason, Event, EventType, StartReason};
+pub use event::{Device, EVENT_SCHEMA, EndReason, Event, EventType, StartReason};
 pub use few_tracks::is_few;
 pub use ids::{
     AlbumIx, ArtistId, ArtistIx, EventId, GenreIx, IdError, MAX_ID_BYTES, MarketIx, RecommendationId, RecordingIx,

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::in_flight::InFlight;
 use super::order::Order;
 use super::validate::{Clock, validate};
-use super::{EventLog, EventLogError, RawEvent};
+use super::{Absorbed, Batch, EventLog, EventLogError, Foreign, Letter, Malformed, Notes, Origin, Position, RawEvent};
 use crate::config::EventsConfig;
 use crate::domain::{Catalogue, Event, ItemVectors, UserId};
 use crate::features::StateStore;
+
+/// Records of this node that a stream may pass over before their position is noted: in between, a restart reads them again.
+const OWN_PASSED: u64 = 4_096;
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +36,7 @@ pub struct Ingest {
     order: Order,
     /// The offset that the state on disk is of, once this process has written it.
     written: Mutex<Option<u64>>,
+    notes: Arc<Notes>,
 }
 
 impl Ingest {
@@ -43,67 +47,172 @@ impl Ingest {
         catalogue: Arc<Catalogue>,
         vectors: Arc<ItemVectors>,
         config: EventsConfig,
+        notes: Arc<Notes>,
     ) -> Self {
         let order = Order::new(log.next_offset());
         let (in_flight, written) = (InFlight::default(), Mutex::default());
-        Self { state, log, catalogue, vectors, config, in_flight, order, written }
+        Self { state, log, catalogue, vectors, config, in_flight, order, written, notes }
     }
 
     /// Takes a batch at server time `now_ms`: validates, drops duplicates, appends to the log and applies in order of
-    /// event time (ties: as sent), for clients batch what they did as it suits them. One outcome an event, as sent. Waits
-    /// for the log, for the same events that are on their way in, for the batches before it in the log, and for the state
-    /// to be written where memory has no room for more of it. What the batch needs from disk is read before its turn.
+    /// event time (ties: as sent), for clients batch what they did as it suits them. One outcome an event, as sent; what
+    /// is refused goes to the dead letters. Waits for the log, for the same events that are on their way in, for the batches
+    /// before it in the log, and for the state to be written where memory has no room for more of it. What the batch needs
+    /// from disk is read before its turn.
     ///
     /// # Errors
     /// The log's or the disk's: then nothing of the batch counts, and it may be sent again.
-    pub fn ingest(&self, batch: Vec<RawEvent>, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
-        if self.state.is_full() {
-            self.snapshot_if(|_| self.state.is_full())?;
-        }
-        let keys = batch.iter().map(|raw| (raw.user_id.clone(), raw.event_id.clone())).collect();
-        let _claim = self.in_flight.claim(keys);
-        let mut outcomes = Vec::with_capacity(batch.len());
-        let mut admitted = Vec::with_capacity(batch.len());
-        for raw in batch {
-            match self.admit(raw, now_ms) {
-                Ok(event) => {
-                    admitted.push((outcomes.len(), event));
-                    outcomes.push(EventOutcome::Accepted);
+    pub fn ingest(&self, batch: impl Into<Batch>, now_ms: i64) -> Result<Vec<EventOutcome>, EventLogError> {
+        self.make_room()?;
+        let Batch { events, sent_at_ms } = batch.into();
+        let clock = Clock::new(now_ms, sent_at_ms, &self.config);
+        let known = events.iter().flatten();
+        let _claim = self.in_flight.claim(known.map(|raw| (raw.user_id.clone(), raw.event_id.clone())).collect());
+        let mut outcomes = Vec::with_capacity(events.len());
+        let (mut admitted, mut letters) = (Vec::with_capacity(events.len()), Vec::new());
+        for (place, sent) in events.into_iter().enumerate() {
+            let outcome = match sent {
+                Ok(raw) => match self.admit(&raw, clock) {
+                    Ok(event) => {
+                        admitted.push((place, event));
+                        EventOutcome::Accepted
+                    }
+                    Err(outcome) => {
+                        if let EventOutcome::Rejected(reason) = &outcome {
+                            letters.push(letter(&raw, (Origin::Request, place as u64), reason, clock.shift_ms()));
+                        }
+                        outcome
+                    }
+                },
+                Err(Malformed { body, listener, reason }) => {
+                    let (origin, place, shift_ms) = (Origin::Request, place as u64, clock.shift_ms());
+                    letters.push(Letter { origin, place, listener, reason: reason.clone(), body, shift_ms });
+                    EventOutcome::Rejected(reason)
                 }
-                Err(outcome) => outcomes.push(outcome),
-            }
+            };
+            outcomes.push(outcome);
         }
         admitted.sort_by_key(|(_, event)| event.ts_ms);
         let (places, accepted): (Vec<usize>, Vec<Event>) = admitted.into_iter().unzip();
-        if accepted.is_empty() {
-            return Ok(outcomes);
-        }
-        let offsets = self.log.append(&accepted).inspect_err(|_| {
-            accepted.iter().for_each(|event| self.state.forget(&event.user_id, &event.event_id));
-        })?;
-        let _turn = self.order.turn(offsets);
-        for (event, place) in accepted.iter().zip(places) {
-            if let Err(fault) = self.state.apply(event, &self.catalogue, &self.vectors) {
-                // Only a batch that contradicts itself comes here: two listeners in one session.
-                self.state.forget(&event.user_id, &event.event_id);
-                outcomes[place] = EventOutcome::Rejected(fault.to_string());
+        if !accepted.is_empty() {
+            for (place, reason, letter) in self.store(&accepted, None)? {
+                outcomes[places[place]] = EventOutcome::Rejected(reason);
+                letters.push(letter);
             }
         }
+        let corrected = if clock.shift_ms() == 0 { 0 } else { accepted.len() };
+        self.notes.metrics().clock_corrected.inc_by(corrected as u64);
+        self.notes.refused(&letters, now_ms);
         Ok(outcomes)
     }
 
-    /// Forgets a listener: logged events, profile and sessions, in memory and on disk. Returns the number of sessions that
-    /// were kept. Writes the state.
+    /// Appends events to the log and applies them in its order. Returns those that the state refused: their place, why,
+    /// and the dead letter.
+    fn store(&self, events: &[Event], from: Option<&Position>) -> Result<Vec<(usize, String, Letter)>, EventLogError> {
+        let offsets = self.log.take_in(events, from).inspect_err(|_| {
+            events.iter().for_each(|event| self.state.forget(&event.user_id, &event.event_id));
+        })?;
+        let _turn = self.order.turn(offsets.clone());
+        let mut refused = Vec::new();
+        for (place, (event, at)) in events.iter().zip(offsets).enumerate() {
+            match self.state.apply(event, &self.catalogue, &self.vectors) {
+                Ok(applied) => self.notes.metrics().late.inc_by(u64::from(applied.late)),
+                Err(fault) => {
+                    // Only a batch that contradicts itself comes here: two listeners in one session.
+                    self.state.forget(&event.user_id, &event.event_id);
+                    let reason = fault.to_string();
+                    let letter = letter(&RawEvent::from(event), (Origin::Log, at), &reason, 0);
+                    refused.push((place, reason, letter));
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Forgets a listener: dead letters, logged events, profile and sessions, in memory and on disk. Returns the number of
+    /// sessions and dead letters that were kept. Writes the state.
     ///
     /// # Errors
     /// The log's or the disk's: something may still be held. It may be tried again.
     pub fn forget(&self, user: &UserId) -> Result<usize, EventLogError> {
-        let offsets = self.log.forget(user)?;
+        self.erase(user, None)
+    }
+
+    fn erase(&self, user: &UserId, from: Option<&Position>) -> Result<usize, EventLogError> {
+        let letters = self.notes.forget(user)?;
+        let offsets = self.log.erase(user, from)?;
         let turn = self.order.turn(offsets);
-        let removed = self.state.erase(user)?;
+        let sessions = self.state.erase(user)?;
         drop(turn);
         self.snapshot_if(|_| true)?;
-        Ok(removed)
+        Ok(sessions + letters)
+    }
+
+    /// Writes the state where memory has no room for more of it.
+    fn make_room(&self) -> Result<(), EventLogError> {
+        if self.state.is_full() {
+            self.snapshot_if(|_| self.state.is_full())?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what other nodes logged, as it stood in a stream up to `position`; offsets of records rise. Known events
+    /// are dropped; one that the state refuses is in the log all the same, for it counted where it came from, and may
+    /// with the next bundle. Record and position become durable together. `now_ms` is the server's clock.
+    ///
+    /// # Errors
+    /// The log's: nothing from some record on counts, and all of it may be taken again.
+    pub fn absorb(
+        &self,
+        position: &Position,
+        records: Vec<(u64, Foreign)>,
+        now_ms: i64,
+    ) -> Result<Absorbed, EventLogError> {
+        self.make_room()?;
+        let (mut done, mut run, mut letters) = (Absorbed::default(), Vec::new(), Vec::new());
+        let first = records.first().map_or(position.next, |(at, _)| *at);
+        let mut own = true;
+        for (at, record) in records {
+            own &= record == Foreign::Own;
+            match record {
+                Foreign::Event(event) => run.push(event),
+                Foreign::Own => {}
+                Foreign::Erase(user) => {
+                    let before = Position { next: at, ..position.clone() };
+                    self.absorb_run(&before, std::mem::take(&mut run), &mut done, &mut letters)?;
+                    self.erase(&user, Some(&Position { next: at + 1, ..before }))?;
+                }
+                Foreign::Poison { body, reason } => {
+                    let (origin, listener, shift_ms) = (Origin::Stream, None, 0);
+                    letters.push(Letter { origin, place: at, listener, reason, body, shift_ms });
+                }
+            }
+        }
+        // What came from here and is known to be here needs no commit: it is passed over again after a restart.
+        if !own || first / OWN_PASSED != position.next / OWN_PASSED {
+            self.absorb_run(position, run, &mut done, &mut letters)?;
+        }
+        self.notes.refused(&letters, now_ms);
+        Ok(done)
+    }
+
+    /// Takes in events between two erasures.
+    fn absorb_run(
+        &self,
+        position: &Position,
+        events: Vec<Event>,
+        done: &mut Absorbed,
+        letters: &mut Vec<Letter>,
+    ) -> Result<(), EventLogError> {
+        let keys = events.iter().map(|event| (event.user_id.clone(), event.event_id.clone())).collect();
+        let _claim = self.in_flight.claim(keys);
+        let came = events.len();
+        let fresh = |event: &Event| self.state.first_time(&event.user_id, &event.event_id);
+        let new: Vec<Event> = events.into_iter().filter(fresh).collect();
+        done.repeated += (came - new.len()) as u64;
+        done.events += new.len() as u64;
+        letters.extend(self.store(&new, Some(position))?.into_iter().map(|(.., letter)| letter));
+        Ok(())
     }
 
     /// Writes the state to the disk beside the log, unless it is there; returns the offset that it is of. Events go on
@@ -138,11 +247,19 @@ impl Ingest {
     }
 
     /// Whether an event may go into the log; its id is remembered only if so.
-    fn admit(&self, raw: RawEvent, now_ms: i64) -> Result<Event, EventOutcome> {
-        let event = validate(raw, Clock { now_ms, config: &self.config }).map_err(EventOutcome::Rejected)?;
+    fn admit(&self, raw: &RawEvent, clock: Clock<'_>) -> Result<Event, EventOutcome> {
+        self.notes.sample(raw);
+        let event = validate(raw, clock).map_err(EventOutcome::Rejected)?;
         self.state.check(&event, &self.catalogue).map_err(|fault| EventOutcome::Rejected(fault.to_string()))?;
         if self.state.first_time(&event.user_id, &event.event_id) { Ok(event) } else { Err(EventOutcome::Duplicate) }
     }
+}
+
+/// A refused event as a dead letter.
+pub(super) fn letter(raw: &RawEvent, (origin, place): (Origin, u64), reason: &str, shift_ms: i64) -> Letter {
+    // Structs of strings and numbers can always be written.
+    let body = serde_json::to_string(raw).unwrap_or_default();
+    Letter { origin, place, listener: Some(raw.user_id.clone()), reason: reason.to_owned(), body, shift_ms }
 }
 
 #[cfg(test)]
@@ -163,11 +280,11 @@ mod tests {
             0
         }
 
-        fn append(&self, _: &[Event]) -> Result<Range<u64>, EventLogError> {
+        fn take_in(&self, _: &[Event], _: Option<&Position>) -> Result<Range<u64>, EventLogError> {
             Err(EventLogError("disk full".into()))
         }
 
-        fn forget(&self, _: &UserId) -> Result<Range<u64>, EventLogError> {
+        fn erase(&self, _: &UserId, _: Option<&Position>) -> Result<Range<u64>, EventLogError> {
             Err(EventLogError("disk full".into()))
         }
     }
@@ -177,7 +294,9 @@ mod tests {
         let vectors = ItemVectors::from_raw(vec![1.0, 0.0, 0.0, 1.0], 2).unwrap();
         let state = Arc::new(StateStore::new(&StateConfig::default(), &SignalConfig::default()));
         let parts = (Arc::clone(&state), Arc::new(catalogue), Arc::new(vectors));
-        (Ingest::new(parts.0, log, parts.1, parts.2, EventsConfig::default()), state)
+        let config = EventsConfig { store: crate::config::EventStore::Memory, ..EventsConfig::default() };
+        let notes = Notes::open(&config, crate::metrics::Metrics::new().unwrap().events).unwrap();
+        (Ingest::new(parts.0, log, parts.1, parts.2, config, Arc::new(notes)), state)
     }
 
     fn raw(id: &str, user: &str, track: &str, kind: &str) -> RawEvent {

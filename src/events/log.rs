@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use super::Position;
 use crate::domain::{Event, UserId};
 use crate::vault::VaultError;
 
@@ -42,14 +43,31 @@ pub trait EventLog: Send + Sync {
     ///
     /// # Errors
     /// Nothing of the batch was taken, and no offset was given.
-    fn append(&self, events: &[Event]) -> Result<Range<u64>, EventLogError>;
+    fn append(&self, events: &[Event]) -> Result<Range<u64>, EventLogError> {
+        self.take_in(events, None)
+    }
+
+    /// As [`EventLog::append`], for events that came out of a stream up to a place, which is noted with them; there may be
+    /// none. A log that a restart does not keep need not keep the place.
+    ///
+    /// # Errors
+    /// As [`EventLog::append`].
+    fn take_in(&self, events: &[Event], from: Option<&Position>) -> Result<Range<u64>, EventLogError>;
 
     /// Takes out every event of a listener who is erased and says so in the log, so that a replay erases too; when it
     /// returns, no event that was appended before is readable. Returns the one offset of that entry.
     ///
     /// # Errors
     /// Something of the listener may still be held; it may be tried again.
-    fn forget(&self, user: &UserId) -> Result<Range<u64>, EventLogError>;
+    fn forget(&self, user: &UserId) -> Result<Range<u64>, EventLogError> {
+        self.erase(user, None)
+    }
+
+    /// As [`EventLog::forget`], for an erasure that came out of a stream.
+    ///
+    /// # Errors
+    /// As [`EventLog::forget`].
+    fn erase(&self, user: &UserId, from: Option<&Position>) -> Result<Range<u64>, EventLogError>;
 
     /// Says that the live state can be built without the entries below an offset, so that age and size may remove them.
     fn cover(&self, _offset: u64) {}
@@ -94,7 +112,7 @@ impl EventLog for MemoryLog {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).next
     }
 
-    fn append(&self, events: &[Event]) -> Result<Range<u64>, EventLogError> {
+    fn take_in(&self, events: &[Event], _: Option<&Position>) -> Result<Range<u64>, EventLogError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.events.extend(events.iter().cloned());
         let over = held.events.len().saturating_sub(self.capacity);
@@ -103,7 +121,7 @@ impl EventLog for MemoryLog {
     }
 
     /// `O(capacity)`.
-    fn forget(&self, user: &UserId) -> Result<Range<u64>, EventLogError> {
+    fn erase(&self, user: &UserId, _: Option<&Position>) -> Result<Range<u64>, EventLogError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.events.retain(|event| event.user_id != *user);
         Ok(held.take(1))

@@ -1,7 +1,9 @@
 //! An event as a client sends it.
 
 use super::optional_object;
-use crate::domain::{Device, EndReason, EventId, EventType, RecommendationId, SessionId, StartReason, TrackId, UserId};
+use crate::domain::{
+    Device, EndReason, Event, EventId, EventType, RecommendationId, SessionId, StartReason, TrackId, UserId,
+};
 
 /// What a client knows of the moment.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -21,6 +23,9 @@ pub struct RawContext {
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawEvent {
+    /// Version of the event's schema; absent: 1, the only one so far.
+    #[schema(minimum = 1, maximum = 1)]
+    pub schema_version: Option<u32>,
     /// Key of idempotency: sending an event again under its id is harmless.
     #[schema(value_type = String, min_length = 1, max_length = 128)]
     pub event_id: EventId,
@@ -55,4 +60,28 @@ pub struct RawEvent {
     /// What the client knows of the moment.
     #[serde(default, deserialize_with = "optional_object")]
     pub context: Option<RawContext>,
+}
+
+impl From<&Event> for RawEvent {
+    /// The event as a client with a right clock would send it again.
+    fn from(event: &Event) -> Self {
+        let context = RawContext { device: event.device, local_hour: event.local_hour, market: event.market.clone() };
+        Self {
+            schema_version: None,
+            event_id: event.event_id.clone(),
+            user_id: event.user_id.clone(),
+            session_id: event.session_id.clone(),
+            track_id: event.track_id.clone(),
+            kind: event.kind,
+            recommendation_id: event.recommendation_id.clone(),
+            position_ms: event.position_ms,
+            duration_ms: event.duration_ms,
+            played_ms: event.played_ms,
+            reason_start: event.reason_start,
+            reason_end: event.reason_end,
+            client_ts: jiff::Timestamp::from_millisecond(event.ts_ms)
+                .map_or_else(|_| String::new(), |ts| ts.to_string()),
+            context: (context != RawContext::default()).then_some(context),
+        }
+    }
 }

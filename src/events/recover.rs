@@ -4,14 +4,14 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::{EmbeddedLog, Entry, EventLog, EventLogError, Opened};
+use super::ingest::letter;
+use super::{EmbeddedLog, Entry, EventLog, EventLogError, Letter, Notes, Opened, Origin, RawEvent};
 use crate::config::Config;
 use crate::domain::{Catalogue, EventId, ItemVectors, UserId};
 use crate::features::StateStore;
-use crate::metrics::EventMetrics;
 use crate::vault::Vault;
 
-/// Ids that a thread takes at once.
+/// Ids that a thread takes at once, and dead letters that are kept in one go.
 const CHUNK: usize = 4_096;
 
 /// What a state is built from.
@@ -47,14 +47,15 @@ pub fn recover(
     config: &Config,
     ground: Ground<'_>,
     state: &StateStore,
-    metrics: &EventMetrics,
+    notes: &Notes,
 ) -> Result<(EmbeddedLog, Replayed), EventLogError> {
-    let mut opened = Opened::new(&config.events, metrics)?;
+    let mut opened = Opened::new(&config.events, notes.metrics())?;
     let (vault, from) = Vault::open(&config.events.data_dir, ground.bundle)?;
     state.attach(vault);
     opened.reach(from)?;
     let ids_from = opened.next_offset().saturating_sub(config.state.duplicate_window).min(from);
-    let mut replay = Replay { state, ground, done: Replayed { from, ..Replayed::default() } };
+    let mut replay =
+        Replay { state, ground, notes, refused: Vec::new(), done: Replayed { from, ..Replayed::default() } };
     thread::scope(|scope| {
         let mut window = Some(Window::start(scope, state));
         opened.replay(ids_from, &mut |at, entry| {
@@ -70,8 +71,9 @@ pub fn recover(
         window.into_iter().for_each(Window::finish);
         Ok::<_, EventLogError>(())
     })?;
+    replay.hand_in();
     let done = replay.done;
-    metrics.replayed.set(done.applied as i64);
+    notes.metrics().replayed.set(done.applied as i64);
     let log = EmbeddedLog::start(opened)?;
     log.cover(from);
     Ok((log, done))
@@ -81,6 +83,8 @@ pub fn recover(
 struct Replay<'a> {
     state: &'a StateStore,
     ground: Ground<'a>,
+    notes: &'a Notes,
+    refused: Vec<Letter>,
     done: Replayed,
 }
 
@@ -90,13 +94,19 @@ impl Replay<'_> {
             Entry::Event(event) => {
                 if !self.state.first_time(&event.user_id, &event.event_id) {
                     self.done.repeated += 1;
-                } else if self.state.apply(&event, self.ground.catalogue, self.ground.vectors).is_ok() {
-                    self.done.applied += 1;
-                } else {
-                    // As when it came: it may be sent again, corrected.
-                    self.state.forget(&event.user_id, &event.event_id);
-                    self.done.refused += 1;
-                    tracing::debug!(at, event = %event.event_id, "an event of the log was refused");
+                    return Ok(());
+                }
+                match self.state.apply(&event, self.ground.catalogue, self.ground.vectors) {
+                    Ok(_) => self.done.applied += 1,
+                    Err(fault) => {
+                        // As when it came: it may be sent again, corrected.
+                        self.state.forget(&event.user_id, &event.event_id);
+                        self.done.refused += 1;
+                        self.refused.push(letter(&RawEvent::from(&event), (Origin::Log, at), &fault.to_string(), 0));
+                        if self.refused.len() >= CHUNK {
+                            self.hand_in();
+                        }
+                    }
                 }
             }
             Entry::Erase(user) => _ = self.state.erase(&user)?,
@@ -108,6 +118,11 @@ impl Replay<'_> {
             self.state.write(at + 1)?;
         }
         Ok(())
+    }
+
+    /// Puts what was refused to the dead letters.
+    fn hand_in(&mut self) {
+        self.notes.refused(&std::mem::take(&mut self.refused), jiff::Timestamp::now().as_millisecond());
     }
 }
 

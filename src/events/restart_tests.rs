@@ -7,9 +7,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Config, Durability, EventsConfig, SignalConfig, StateConfig};
+use crate::config::{Config, Durability, EventStore, EventsConfig, SignalConfig, StateConfig};
 use crate::domain::{Event, EventType, RecommendationId, SessionId, TrackIx};
-use crate::events::{EventOutcome, Ingest, MemoryLog, RawEvent};
+use crate::events::{EventOutcome, Ingest, MemoryLog, Notes, RawEvent};
 use crate::features::testing::{catalogue, event, random_events, vectors};
 use crate::metrics::Metrics;
 
@@ -20,21 +20,7 @@ fn fresh() -> Arc<StateStore> {
 }
 
 fn raw(event: &Event) -> RawEvent {
-    RawEvent {
-        event_id: event.event_id.clone(),
-        user_id: event.user_id.clone(),
-        session_id: event.session_id.clone(),
-        track_id: event.track_id.clone(),
-        kind: event.kind,
-        recommendation_id: event.recommendation_id.clone(),
-        position_ms: event.position_ms,
-        duration_ms: event.duration_ms,
-        played_ms: event.played_ms,
-        reason_start: event.reason_start,
-        reason_end: event.reason_end,
-        client_ts: jiff::Timestamp::from_millisecond(event.ts_ms).unwrap().to_string(),
-        context: Some(crate::events::RawContext { local_hour: event.local_hour, ..Default::default() }),
-    }
+    RawEvent::from(event)
 }
 
 fn config(dir: &Path) -> Config {
@@ -45,6 +31,14 @@ fn config(dir: &Path) -> Config {
         ..EventsConfig::default()
     };
     Config { events, ..Config::default() }
+}
+
+fn notes(config: &EventsConfig) -> Arc<Notes> {
+    Arc::new(Notes::open(config, Metrics::new().unwrap().events).unwrap())
+}
+
+fn in_memory() -> EventsConfig {
+    EventsConfig { store: EventStore::Memory, ..config(Path::new("")).events }
 }
 
 /// A server's events over a log on disk, as a start finds them.
@@ -58,9 +52,10 @@ fn start_with(dir: &Path, memory: usize) -> (Ingest, Arc<StateStore>, Replayed) 
     let (catalogue, state, config) = (catalogue(), Arc::new(state), config(dir));
     let vectors = vectors(catalogue.len());
     let ground = Ground { catalogue: &catalogue, vectors: &vectors, bundle: "b" };
-    let (log, done) = recover(&config, ground, &state, &Metrics::new().unwrap().events).unwrap();
+    let notes = notes(&config.events);
+    let (log, done) = recover(&config, ground, &state, &notes).unwrap();
     let shared = (Arc::new(catalogue), Arc::new(vectors));
-    (Ingest::new(Arc::clone(&state), Arc::new(log), shared.0, shared.1, config.events), state, done)
+    (Ingest::new(Arc::clone(&state), Arc::new(log), shared.0, shared.1, config.events, notes), state, done)
 }
 
 /// What a killed server leaves.
@@ -124,8 +119,8 @@ proptest! {
     ) {
         let (catalogue, straight_state) = (Arc::new(catalogue()), fresh());
         let (log, vectors) = (Arc::new(MemoryLog::new(9)), Arc::new(vectors(12)));
-        let straight =
-            Ingest::new(Arc::clone(&straight_state), log, catalogue, vectors, config(Path::new("")).events);
+        let notes = notes(&in_memory());
+        let straight = Ingest::new(Arc::clone(&straight_state), log, catalogue, vectors, in_memory(), notes);
         let mut dir = tempfile::tempdir().unwrap();
         let (mut server, mut state, _) = start_with(dir.path(), memory);
         let mut last = Vec::new();
@@ -193,7 +188,7 @@ fn a_state_that_is_no_file_of_ours_costs_a_replay_and_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let (server, state, _) = start(dir.path());
     let batch = (0..9).map(|at| event(&format!("e{at}"), "u", "s", EventType::Skip, Some("t1"), NOW_MS + at));
-    server.ingest(batch.map(|event| raw(&event)).collect(), NOW_MS).unwrap();
+    server.ingest(batch.map(|event| raw(&event)).collect::<Vec<_>>(), NOW_MS).unwrap();
     server.snapshot().unwrap();
     let before = state.bits();
     drop((server, state));
@@ -233,7 +228,8 @@ fn what_is_written_beside_events_is_the_state_of_one_moment() {
     assert_eq!(copies.last().unwrap().0, 3_000);
     let (state, mut done) = (fresh(), 0);
     let log = Arc::new(MemoryLog::new(9));
-    let straight = Ingest::new(Arc::clone(&state), log, catalogue, vectors, config(Path::new("")).events);
+    let notes = notes(&in_memory());
+    let straight = Ingest::new(Arc::clone(&state), log, catalogue, vectors, in_memory(), notes);
     for (offset, copy) in copies {
         for batch in all[done..offset as usize].chunks(3) {
             straight.ingest(batch.to_vec(), NOW_MS).unwrap();

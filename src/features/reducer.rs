@@ -52,6 +52,8 @@ pub struct Applied {
     pub ended: Option<EndedPlay>,
     /// The unfinished play that a new one pushed aside.
     pub displaced: Option<EndedPlay>,
+    /// Whether it came later than is allowed after its listener's newest event.
+    pub late: bool,
 }
 
 /// Applies events to state. Pure: time comes from the events alone, so a replay gives the same state.
@@ -168,7 +170,7 @@ impl Step<'_> {
         let displaced = current.map(|play| self.finish(play, Some(play.ts_ms), Verdict::UNKNOWN));
         self.session.current = Some(self.new_play(self.track));
         self.session.heard = heard::begin(self.event.ts_ms);
-        Applied { ended: None, displaced }
+        Applied { displaced, ..Applied::default() }
     }
 
     fn end(&mut self) -> Applied {
@@ -178,7 +180,7 @@ impl Step<'_> {
         let verdict = grade(self.event, duration, sounded, self.rules.config).unwrap_or(Verdict::UNKNOWN);
         let play = current.unwrap_or_else(|| self.new_play(self.track));
         let ended = self.finish(play, current.map(|play| play.ts_ms), verdict);
-        Applied { ended: Some(ended), displaced: None }
+        Applied { ended: Some(ended), ..Applied::default() }
     }
 
     /// Stops or starts the clock of the current play, if that is the track.

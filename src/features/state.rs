@@ -45,6 +45,7 @@ pub struct StateStore {
     newest_ms: AtomicI64,
     signals: SignalConfig,
     idle_ms: i64,
+    lateness_ms: i64,
     no_session: Arc<SessionState>,
     no_profile: Arc<UserProfile>,
 }
@@ -68,6 +69,7 @@ impl StateStore {
             newest_ms: AtomicI64::new(0),
             signals: signals.clone(),
             idle_ms: i64::try_from(idle.as_millis()).unwrap_or(i64::MAX),
+            lateness_ms: i64::try_from(state.allowed_lateness_s).unwrap_or(i64::MAX).saturating_mul(1_000),
             no_session: Arc::default(),
             no_profile: Arc::default(),
         }
@@ -127,8 +129,10 @@ impl StateStore {
         Ok(())
     }
 
-    /// Applies an event; the next read sees it. An event of a session that is over begins the session anew. About two
-    /// microseconds; copies session and profile (tens of KB at most) where somebody holds a snapshot of them.
+    /// Applies an event; the next read sees it. An event of a session that is over begins the session anew. One that is
+    /// more than `state.allowed_lateness_s` older than its listener's newest, and older than what its session has seen,
+    /// counts in the profile and leaves the session as it is. About two microseconds; copies session and profile (tens of KB
+    /// at most) where somebody holds a snapshot of them.
     ///
     /// # Errors
     /// As [`Reducer::apply`]; nothing has changed then.
@@ -137,12 +141,19 @@ impl StateStore {
         let applied = self.profiles.change(&event.user_id, |profile| {
             self.sessions.change(&event.session_id, |session| {
                 let track = rules.check(session.as_ref().map(|held| &held.owner), event)?;
-                let held = session.get_or_insert_with(|| Owned::of(&event.user_id));
-                let state = Arc::make_mut(&mut held.state);
-                if let Some(rest) = lifetime::remains(state, event.ts_ms, self.idle_ms) {
-                    *state = rest;
-                }
-                Ok(rules.apply_checked(state, Arc::make_mut(profile.get_or_insert_default()), event, track))
+                let profile = Arc::make_mut(profile.get_or_insert_default());
+                let late = profile.last_ms.saturating_sub(event.ts_ms) > self.lateness_ms;
+                let behind = late && session.as_ref().is_some_and(|held| event.ts_ms < held.state.last_ms);
+                let applied = if behind {
+                    rules.apply_checked(&mut SessionState::default(), profile, event, track)
+                } else {
+                    let state = Arc::make_mut(&mut session.get_or_insert_with(|| Owned::of(&event.user_id)).state);
+                    if let Some(rest) = lifetime::remains(state, event.ts_ms, self.idle_ms) {
+                        *state = rest;
+                    }
+                    rules.apply_checked(state, profile, event, track)
+                };
+                Ok(Applied { late, ..applied })
             })
         })?;
         self.newest_ms.fetch_max(event.ts_ms, Ordering::Relaxed);

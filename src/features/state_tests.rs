@@ -11,6 +11,8 @@ use proptest::prelude::*;
 const MINUTE_MS: i64 = 60_000;
 /// The default of `state.session_idle_min`.
 const IDLE_MS: i64 = 30 * MINUTE_MS;
+/// The default of `state.allowed_lateness_s`.
+const LATENESS_MS: i64 = 5 * MINUTE_MS;
 
 fn store(state: StateConfig) -> StateStore {
     StateStore::new(&state, &SignalConfig::default())
@@ -39,6 +41,24 @@ fn the_next_read_sees_an_event_and_old_snapshots_stand() {
     store.apply(&event("e", "u", "s", EventType::PlayEnd, Some("t1"), 1_000), &catalogue, &vectors).unwrap();
     assert_eq!((before.plays, store.session(&session("s"), 1_000).plays, store.profile(&user("u")).plays), (0, 1, 1));
     assert_eq!((store.session_count(), store.profile_count()), (1, 1));
+}
+
+#[test]
+fn a_late_event_counts_in_the_profile_and_leaves_the_session_alone() {
+    let (store, catalogue, vectors) = (store(StateConfig::default()), catalogue(), vectors(12));
+    let apply = |kind, track: &str, session: &str, ts_ms| {
+        store.apply(&event("e", "u", session, kind, Some(track), ts_ms), &catalogue, &vectors).unwrap().late
+    };
+    assert!(!apply(EventType::PlayStart, "t1", "s", LATENESS_MS + 1_000));
+    assert!(!apply(EventType::PlayEnd, "t2", "s", 1_000), "as late as is allowed");
+    let before = store.session(&session("s"), 1_000);
+    assert!(apply(EventType::PlayStart, "t3", "s", 999) && apply(EventType::PlayEnd, "t3", "s", 999));
+    assert!(apply(EventType::Dislike, "t4", "s", 999));
+    assert_eq!(store.session(&session("s"), 1_000), before, "t1 still sounds");
+    let profile = store.profile(&user("u"));
+    assert_eq!((profile.plays, profile.disliked.len(), profile.last_ms), (2, 1, LATENESS_MS + 1_000));
+    assert!(apply(EventType::PlayEnd, "t5", "offline", 500));
+    assert_eq!(store.session(&session("offline"), 500).plays, 1, "nothing newer was known of that session");
 }
 
 #[test]
@@ -287,10 +307,10 @@ fn without_answers(mut session: SessionState) -> SessionState {
 }
 
 prop_compose! {
-    /// Events of three listeners in four sessions with gaps up to more than a session's idle time.
+    /// Events of three listeners in four sessions with gaps up to more than a session's idle time, some of them late.
     fn wandering()(
         events in random_events(80),
-        places in prop::collection::vec((0u8..3, 0u8..4, prop::sample::select(vec![0i64, 0, 0, 9, 31]), any::<bool>()), 80),
+        places in prop::collection::vec((0u8..3, 0u8..4, prop::sample::select(vec![0i64, 0, 0, 9, 31, -9]), any::<bool>()), 80),
     ) -> Vec<(Event, bool)> {
         let mut later = 0;
         let place = |(mut event, (who, which, minutes, served)): (Event, (u8, u8, i64, bool))| {
@@ -323,7 +343,11 @@ proptest! {
                     plain.state = SessionState::default();
                 }
                 plain.owner = Some(who.clone());
-                rules.apply(&mut plain.state, profiles.entry(who.clone()).or_default(), event)
+                let profile = profiles.entry(who.clone()).or_default();
+                let late = profile.last_ms - event.ts_ms > LATENESS_MS;
+                let aside = &mut SessionState::default();
+                let session = if late && event.ts_ms < plain.state.last_ms { aside } else { &mut plain.state };
+                rules.apply(session, profile, event).map(|applied| Applied { late, ..applied })
             } else {
                 Err(ApplyError::OtherListener)
             };

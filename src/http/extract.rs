@@ -33,26 +33,39 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let is_json = is_plain_json(request);
-        let limit = state(request).map(|state| state.service().config().server.body_limit_bytes);
-        let bytes = web::Bytes::from_request(request, payload);
-        Box::pin(async move {
-            let limit = limit?;
-            if !is_json {
-                return Err(ApiError::UnsupportedMediaType);
-            }
-            let bytes = tokio::time::timeout(BODY_TIME, bytes)
-                .await
-                .map_err(|_| ApiError::BodyTimeout(BODY_TIME.as_secs()))?
-                .map_err(|error| unreadable(&error, limit))?;
-            parse(&bytes).map(Self)
-        })
+        let bytes = body(request, payload, is_a(request, JSON));
+        Box::pin(async move { parse(&bytes.await?).map(Self) })
     }
 }
 
-fn is_plain_json(request: &HttpRequest) -> bool {
+/// Media type of JSON.
+pub(super) const JSON: &str = "application/json";
+
+/// The bytes of a body, if it is of a type that is `taken`.
+///
+/// # Errors
+/// As [`Body`], but for what is in it.
+pub(super) fn body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    taken: bool,
+) -> impl Future<Output = Result<web::Bytes, ApiError>> + use<> {
+    let limit = state(request).map(|state| state.service().config().server.body_limit_bytes);
+    let bytes = web::Bytes::from_request(request, payload);
+    async move {
+        let limit = limit?;
+        if !taken {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        let bytes = tokio::time::timeout(BODY_TIME, bytes).await;
+        bytes.map_err(|_| ApiError::BodyTimeout(BODY_TIME.as_secs()))?.map_err(|error| unreadable(&error, limit))
+    }
+}
+
+/// Whether the body is of a media type, and as it is.
+pub(super) fn is_a(request: &HttpRequest, media_type: &str) -> bool {
     let encoded = request.headers().get(header::CONTENT_ENCODING).is_some_and(|e| e != "identity");
-    !encoded && request.content_type().eq_ignore_ascii_case("application/json")
+    !encoded && request.content_type().eq_ignore_ascii_case(media_type)
 }
 
 fn unreadable(error: &actix_web::Error, limit: usize) -> ApiError {

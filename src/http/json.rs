@@ -31,7 +31,7 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 ///
 /// # Errors
 /// The wrong field; its path starts below `value`.
-pub(super) fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, FieldError> {
+pub(super) fn parse_value<T: DeserializeOwned>(value: &serde_json::Value) -> Result<T, FieldError> {
     if !value.is_object() {
         return Err(FieldError::new("", "must be a JSON object"));
     }
@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn reads_values() {
-        let error = parse_value::<Outer>(serde_json::json!({"inner": {"hour": "x"}})).unwrap_err();
+        let error = parse_value::<Outer>(&serde_json::json!({"inner": {"hour": "x"}})).unwrap_err();
         assert_eq!(error.field, "inner.hour");
-        assert!(parse_value::<Outer>(serde_json::json!({"inner": {"hour": 3}})).is_ok());
+        assert!(parse_value::<Outer>(&serde_json::json!({"inner": {"hour": 3}})).is_ok());
     }
 }

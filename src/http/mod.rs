@@ -4,6 +4,7 @@
 
 mod drain;
 mod envelope;
+mod event_body;
 mod extract;
 mod handlers;
 mod json;

@@ -65,7 +65,7 @@ pub(super) enum BodyProblems {
     /// The body is larger than `server.body_limit_bytes`.
     #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(Problem),
-    /// The body is not `application/json`.
+    /// The body is of a media type that is not taken.
     #[response(status = 415, content_type = "application/problem+json")]
     WrongType(Problem),
 }

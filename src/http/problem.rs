@@ -48,7 +48,10 @@ pub enum ApiError {
     #[error("the body is larger than {0} bytes: send less at once")]
     TooLarge(usize),
     /// The body's media type or encoding is not taken.
-    #[error("send the body as `Content-Type: application/json`, without `Content-Encoding`")]
+    #[error(
+        "send the body as `Content-Type: application/json` (events also as `application/x-ndjson`), without \
+         `Content-Encoding`"
+    )]
     UnsupportedMediaType,
     /// No such thing.
     #[error("there is no {what} {id:?}")]

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::domain::{
     Answer, Catalogue, Knobs, Request, Retrieved, SessionId, SessionState, Track, TrackId, TrackIx, UserId,
 };
-use crate::events::{EventOutcome, RawEvent};
+use crate::events::{Batch, EventOutcome};
 use crate::pipeline::{Deadline, Refused};
 
 /// A boxed future that borrows the service.
@@ -85,12 +85,12 @@ pub trait Service: Send + Sync + 'static {
     /// The `k` nearest other tracks, best first, without what is taken down; the score is a cosine similarity.
     fn similar(&self, track: TrackIx, k: usize, deadline: Deadline) -> Reply<'_, Result<Vec<Retrieved>, Refused>>;
 
-    /// Validates, drops duplicates, stores and applies events; one outcome an event, in order. Ready once what is accepted
-    /// is durable.
+    /// Validates, drops duplicates, stores and applies events, and keeps those that are refused; one outcome an event, in
+    /// order. Ready once what is accepted is durable.
     ///
     /// # Errors
     /// [`IngestError`]: nothing of the batch counts.
-    fn ingest(&self, events: Vec<RawEvent>) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>>;
+    fn ingest(&self, batch: Batch) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>>;
 
     /// The live state of a session.
     fn session(&self, id: &SessionId) -> Option<Arc<SessionState>>;
@@ -133,9 +133,6 @@ pub trait Service: Send + Sync + 'static {
 
     /// All metrics in Prometheus' text format.
     fn metrics_text(&self) -> String;
-
-    /// Takes note of events that could not even be read.
-    fn observe_malformed(&self, events: u64);
 
     /// Takes note of one answered HTTP request. `route` is the pattern (`/v1/tracks/{id}`) or `unmatched`, never a path.
     fn observe_http(&self, route: &str, status: u16, seconds: f64);

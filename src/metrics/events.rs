@@ -21,9 +21,35 @@ metrics! {
         log_damaged: IntCounter = counter("segue_events_log_damaged_total"),
         /// Bytes of the event log when its old segments were last looked at.
         log_bytes: IntGauge = gauge("segue_events_log_bytes"),
+        /// Events of clients whose clock was off and was corrected.
+        clock_corrected: IntCounter = counter("segue_events_clock_corrected_total"),
+        /// Events older than state.allowed_lateness_s before their listener's newest.
+        late: IntCounter = counter("segue_events_late_total"),
+        /// Events that went to the dead letters, by where they were met: request, log, stream.
+        dead_letters: IntCounterVec = counters("segue_events_dead_letters_total", &["origin"]),
+        /// Dead letters that went by size or age, or could not be kept.
+        dead_letters_dropped: IntCounter = counter("segue_events_dead_letters_dropped_total"),
         /// Events that the start put back into the live state.
         replayed: IntGauge = gauge("segue_events_replayed"),
         /// Tracks taken down while running.
         takedowns: IntCounter = counter("segue_catalogue_takedowns_total"),
+    }
+}
+
+metrics! {
+    /// Of the stream between nodes; all 0 without one.
+    StreamMetrics {
+        /// Entries of this node that the stream has acknowledged.
+        sent: IntCounter = counter("segue_stream_sent_total"),
+        /// Entries of the event log that are still to be sent or passed over; grows while the cluster is away.
+        unsent: IntGauge = gauge("segue_stream_unsent"),
+        /// Events of other nodes that were taken into the event log.
+        taken: IntCounter = counter("segue_stream_taken_total"),
+        /// Events of other nodes that were known already and dropped.
+        repeated: IntCounter = counter("segue_stream_repeated_total"),
+        /// Records that the stream's retention removed before this node had read them: lost here.
+        evicted: IntCounter = counter("segue_stream_evicted_total"),
+        /// Failures of the connection or the cluster; each is followed by another try.
+        failures: IntCounter = counter("segue_stream_failures_total"),
     }
 }

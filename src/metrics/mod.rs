@@ -10,7 +10,7 @@ mod stages;
 
 use prometheus::{Registry, TextEncoder};
 
-pub use events::EventMetrics;
+pub use events::{EventMetrics, StreamMetrics};
 pub use feature_log::FeatureLogMetrics;
 pub use http::HttpMetrics;
 pub use node::NodeMetrics;
@@ -33,6 +33,8 @@ pub struct Metrics {
     pub events: EventMetrics,
     /// Of the feature log.
     pub feature_log: FeatureLogMetrics,
+    /// Of the stream between nodes.
+    pub stream: StreamMetrics,
     /// Lanes, state and what is loaded.
     pub node: NodeMetrics,
 }
@@ -50,6 +52,7 @@ impl Metrics {
             http: HttpMetrics::register(&registry)?,
             events: EventMetrics::register(&registry)?,
             feature_log: FeatureLogMetrics::register(&registry)?,
+            stream: StreamMetrics::register(&registry)?,
             node: NodeMetrics::register(&registry)?,
             registry,
         };

@@ -5,12 +5,14 @@ use std::process::Command;
 
 use actix_web::test::TestRequest;
 use segue::config::EventStore;
+use segue::http::{Signals, bind};
 use serde_json::{Value, json};
 
 use crate::app_support::{TestApp, event, skip};
 
 fn durable(dir: &Path) -> TestApp {
     TestApp::with(|config| {
+        config.server.listen = ([127, 0, 0, 1], 0).into();
         config.events.store = EventStore::Disk;
         config.events.data_dir = dir.to_owned();
     })
@@ -67,4 +69,57 @@ fn the_log_can_be_looked_into() {
     });
     let (code, said, _) = segue(&["stats"]);
     assert!(code == Some(0) && said.contains("offsets 0 to 2") && said.contains("2 events, 0 erased"), "{said}");
+}
+
+/// Runs `segue events dead-letters`; what it said and complained of.
+fn dead_letters(dir: &Path, args: &[&str]) -> (String, String) {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_segue"));
+    let done = run.args(["events", "dead-letters"]).args(args).arg("--data-dir").arg(dir).output().unwrap();
+    (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap())
+}
+
+#[test]
+fn refused_events_are_kept_and_can_be_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let listed = || -> Vec<Value> {
+        dead_letters(dir.path(), &["list", "--json"])
+            .0
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    assert!(dead_letters(dir.path(), &["list"]).1.contains("no event was ever refused here"));
+    actix_web::rt::System::new().block_on(async {
+        let app = durable(dir.path());
+        let mut broken = skip("u2", "s2", "t4");
+        broken["mood"] = json!("good");
+        let batch = vec![skip("u1", "s1", "t3"), skip("u1", "s1", "coming"), broken.clone()];
+        for _ in 0..2 {
+            app.send(batch.clone()).await;
+        }
+        let kept = listed();
+        let seen: Vec<_> =
+            kept.iter().map(|k| (k["user_id"].clone(), k["place"].clone(), k["times"].clone())).collect();
+        assert_eq!(seen, [(json!("u1"), json!(1), json!(2)), (json!("u2"), json!(2), json!(2))]);
+        assert!(kept[0]["reason"].as_str().unwrap().contains("no track \"coming\""), "{kept:?}");
+        assert_eq!(serde_json::from_str::<Value>(kept[1]["body"].as_str().unwrap()).unwrap(), broken);
+        assert_eq!(app.metric("segue_events_dead_letters_total{origin=\"request\"}"), 4);
+        let mut track = app.get("/v1/tracks/t3").await;
+        (track["track_id"], track["recording_id"]) = (json!("coming"), json!("coming"));
+        let put = TestRequest::put().uri("/v1/tracks/coming").set_json(track);
+        assert_eq!(app.ask(put).await.status, 201);
+        let bound = bind(app.service.clone()).unwrap();
+        let (address, stopper) = (bound.address().unwrap().to_string(), bound.stopper());
+        let server = actix_web::rt::spawn(bound.run(Signals::listen()));
+        let path = dir.path().to_owned();
+        let replay = move || dead_letters(&path, &["replay", "--to", &address]);
+        let (said, error) = actix_web::web::block(replay).await.unwrap();
+        assert_eq!(said, "1 taken, 1 refused again, 0 too long to be kept whole\n", "{error}");
+        stopper.stop();
+        server.await.unwrap().unwrap();
+        let replayed: Vec<_> = listed().iter().map(|kept| kept["replayed_ms"].is_null()).collect();
+        assert_eq!((replayed, app.get("/v1/sessions/s1").await["skips"].clone()), (vec![false, true], json!(2)));
+        assert_eq!(app.status(TestRequest::delete(), "/v1/users/u2").await, 204);
+        assert_eq!(listed().len(), 1, "an erased listener's letters go too");
+    });
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::app_support::{TRACKS, TestApp, event, finished, id_set, ids, skip};
+use crate::http_support::post;
 
 /// Every track of the world, ranked for a session; serves nothing.
 async fn ranking(app: &TestApp, user: &str, session: &str) -> Value {
@@ -177,4 +178,25 @@ async fn a_session_hears_nothing_twice() {
 /// Whether an answer says that it repeats what the session had.
 fn relaxed(answer: &Value) -> bool {
     answer["degraded"].as_array().unwrap().iter().any(|d| d["stage"] == "filter" && d["reason"] == "relaxed")
+}
+
+#[actix_web::test]
+async fn late_and_corrected_events_are_counted() {
+    let app = TestApp::new();
+    let at = |kind: &str, track: &str, minutes: i64| {
+        let mut event = event("u1", "s1", kind, track);
+        event["client_ts"] = json!((jiff::Timestamp::now() + jiff::SignedDuration::from_mins(minutes)).to_string());
+        event
+    };
+    app.accept(vec![at("play_start", "t3", 0)]).await;
+    app.accept(vec![at("play_start", "t4", -20)]).await;
+    let view = app.get("/v1/sessions/s1").await;
+    assert_eq!(view["current"]["track_id"], "t3", "a start of twenty minutes ago stops nothing");
+    let sent = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(9_000)).as_millisecond();
+    let batch = json!({"events": [at("skip", "t3", -9_000 * 60)]});
+    let got = app.ask(post("/v1/events", &batch).insert_header(("X-Sent-At-Ms", sent.to_string()))).await;
+    assert_eq!(got.json()["accepted"], 1);
+    assert_eq!(app.get("/v1/sessions/s1").await["skips"], 1, "it was just now");
+    let counts = ["segue_events_late_total", "segue_events_clock_corrected_total"].map(|name| app.metric(name));
+    assert_eq!(counts, [1, 1]);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 
 use crate::http_support::{Small, ask, post};
@@ -88,4 +89,48 @@ async fn a_failed_log_says_send_again() {
     assert!(!String::from_utf8_lossy(&got.body).contains("disk full"));
     service.overloaded.store(false, Ordering::Relaxed);
     assert_eq!(ask(&service, post("/v1/events", &json!({"events": [event("e1")]}))).await.json()["accepted"], 1);
+}
+
+fn lines(body: impl Into<String>) -> TestRequest {
+    TestRequest::post()
+        .uri("/v1/events")
+        .insert_header(("content-type", "application/x-ndjson"))
+        .set_payload(body.into())
+}
+
+#[actix_web::test]
+async fn a_broken_line_is_one_rejected_event() {
+    let body = format!(
+        "{}\r\n\n{{\"event_id\":\n  \n[1]\n{}\n\u{0}\n{}",
+        event("e1"),
+        changed("e2", "mood", json!(1)),
+        event("e3")
+    );
+    let got = ask(&Small::new(), lines(body)).await;
+    let reply = got.json();
+    let one = |result: &Value| {
+        let text = |key: &str| result[key].as_str().unwrap_or("-").to_owned();
+        [text("event_id"), text("status"), text("field")].join(" ")
+    };
+    let results: Vec<_> = reply["events"].as_array().unwrap().iter().map(one).collect();
+    let expected =
+        ["e1 accepted -", "- rejected -", "- rejected -", "e2 rejected mood", "- rejected -", "e3 accepted -"];
+    assert_eq!((got.status, results), (202, expected.map(str::to_owned).to_vec()));
+    assert!(reply["events"][1]["reason"].as_str().unwrap().starts_with("the line is not JSON"), "{reply}");
+    assert_eq!(ask(&Small::new(), lines("")).await.json()["accepted"], 0);
+    let many: String = (0..501).map(|at| format!("{}\n", event(&format!("e{at}")))).collect();
+    assert_eq!(ask(&Small::new(), lines(many)).await.problem_fields(), ["events"]);
+}
+
+#[actix_web::test]
+async fn a_clock_a_year_off_is_corrected_where_it_is_told() {
+    let now = jiff::Timestamp::now();
+    let last_year = now - jiff::SignedDuration::from_hours(365 * 24);
+    let batch = json!({"events": [changed("e1", "client_ts", json!(last_year.to_string()))]});
+    let told = |sent: &str| post("/v1/events", &batch).insert_header(("X-Sent-At-Ms", sent));
+    let service = Small::new();
+    assert_eq!(ask(&service, post("/v1/events", &batch)).await.json()["rejected"], 1, "a year old");
+    assert_eq!(ask(&service, told(&last_year.as_millisecond().to_string())).await.json()["accepted"], 1);
+    assert_eq!(ask(&service, told("yesterday")).await.problem_fields(), ["X-Sent-At-Ms"]);
+    assert_eq!(ask(&service, told("-9223372036854775808")).await.json()["rejected"], 1);
 }

@@ -13,7 +13,7 @@ use segue::domain::{
     Answer, Catalogue, Knobs, PoolCounts, RecommendationId, Request, Retrieved, Rung, ServedTrack, SessionId,
     SessionState, Source, Track, TrackId, TrackIx, UserId,
 };
-use segue::events::{Clock, EventOutcome, RawEvent, validate};
+use segue::events::{Batch, Clock, EventOutcome, validate};
 use segue::http::{Audience, ChangeFault, IngestError, PROBLEM_JSON, Reply, Service, Traced, app};
 use segue::pipeline::{Deadline, Refused};
 use serde_json::{Value, json};
@@ -143,13 +143,15 @@ impl Service for Small {
         Box::pin(async move { refusal.map_or(Ok(hits), Err) })
     }
 
-    fn ingest(&self, events: Vec<RawEvent>) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>> {
+    fn ingest(&self, batch: Batch) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>> {
         if self.overloaded.load(Ordering::Relaxed) {
             return Box::pin(std::future::ready(Err(IngestError::Log("disk full".into()))));
         }
         let mut seen = self.events.lock().unwrap();
-        let clock = Clock { now_ms: jiff::Timestamp::now().as_millisecond(), config: &self.config.events };
-        let outcomes = events.into_iter().map(|raw| match validate(raw, clock) {
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        let clock = Clock::new(now_ms, batch.sent_at_ms, &self.config.events);
+        let read = batch.events.into_iter().map(|sent| sent.map_err(|malformed| malformed.reason));
+        let outcomes = read.map(|sent| match sent.and_then(|raw| validate(&raw, clock)) {
             Err(reason) => EventOutcome::Rejected(reason),
             Ok(event) if seen.insert(event.event_id.to_string()) => EventOutcome::Accepted,
             Ok(_) => EventOutcome::Duplicate,
@@ -198,8 +200,6 @@ impl Service for Small {
         self.taken_down.lock().unwrap().retain(|t| Some(*t) != row);
         Box::pin(std::future::ready(Ok(())))
     }
-
-    fn observe_malformed(&self, _: u64) {}
 
     fn taken_down(&self, track: TrackIx) -> bool {
         self.taken_down.lock().unwrap().contains(&track)

@@ -90,13 +90,14 @@ const MAY_IMPORT: [(&str, &[&str]); 24] = [
 ];
 
 /// Heavy crates, each with the only places that may name it.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
     ("actix_web", &["http/", "startup.rs"]),
     ("actix_http", &["http/", "startup.rs"]),
     ("actix_rt", &["http/", "startup.rs"]),
     ("anndists", &["index/hnsw.rs"]),
     ("arrow", &["tables/"]),
     ("clap", &["cli/"]),
+    ("fluvio", &["events/fluvio/"]),
     ("hnsw_rs", &["index/hnsw.rs"]),
     ("indicatif", &["cli/"]),
     ("ort", &["inference/"]),

@@ -12,10 +12,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::files::{self, SegmentFile, segment_path, sync_dir};
 use super::mark::Mark;
-use super::segment::{Segment, SegmentError};
+use super::segment::{Segment, SegmentError, Taken};
 use super::{Limits, now_ms};
 use crate::domain::UserId;
-use crate::events::{Entry, EventLogError};
+use crate::events::{Entry, EventLogError, Position};
 use crate::metrics::EventMetrics;
 
 /// Most entries of one commit: beyond them the first callers would wait for the last ones.
@@ -28,10 +28,10 @@ pub(super) type Answer = Result<Range<u64>, EventLogError>;
 
 /// What a caller wants.
 pub(super) enum Work {
-    /// Entries, wholly or not at all.
-    Append(Vec<Entry>, Sender<Answer>),
+    /// Entries, wholly or not at all, and where they came from.
+    Append(Vec<Entry>, Option<Position>, Sender<Answer>),
     /// Blanks a listener's events in the segments from an offset on, and says so in the log.
-    Erase(UserId, u64, Sender<Answer>),
+    Erase(UserId, u64, Option<Position>, Sender<Answer>),
 }
 
 /// What callers and the thread share.
@@ -40,6 +40,8 @@ pub(super) struct Shared {
     pub(super) next: AtomicU64,
     /// No segment that holds an entry from here on may be removed: the live state could not be built again.
     pub(super) covered: AtomicU64,
+    /// The same of what a stream has not got yet.
+    pub(super) sent: AtomicU64,
     /// Held by whoever changes segments that take no more entries.
     pub(super) old_segments: Mutex<()>,
 }
@@ -82,15 +84,15 @@ impl Committer {
         let mut next = Some(first);
         while let Some(one) = next {
             match one {
-                Work::Append(entries, reply) => {
+                Work::Append(entries, from, reply) => {
                     size += entries.len();
-                    group.push((entries, reply));
+                    group.push((entries, from, reply));
                     next = if size < MAX_GROUP { work.try_recv().ok() } else { None };
                 }
-                Work::Erase(user, from, reply) => {
+                Work::Erase(user, since, from, reply) => {
                     self.commit(std::mem::take(&mut group));
                     // A caller that is gone needs no answer.
-                    let _ = reply.send(self.erase(&user, from));
+                    let _ = reply.send(self.erase(&user, since, from));
                     next = None;
                 }
             }
@@ -98,28 +100,34 @@ impl Committer {
         self.commit(group);
     }
 
-    fn commit(&mut self, group: Vec<(Vec<Entry>, Sender<Answer>)>) {
+    fn commit(&mut self, group: Vec<(Vec<Entry>, Option<Position>, Sender<Answer>)>) {
         if group.is_empty() {
             return;
         }
         let mut first = self.active.next();
-        let done = self.active.append(group.iter().flat_map(|(entries, _)| entries));
+        let (mut at, mut taken) = (first, Vec::new());
+        for (entries, from, _) in &group {
+            let count = entries.len() as u64;
+            taken.extend(from.clone().map(|position| Taken { at, count, position }));
+            at += count;
+        }
+        let done = self.active.append_taken(group.iter().flat_map(|(entries, ..)| entries), &taken);
         let done = self.noted(done, first);
-        for (entries, reply) in group {
+        for (entries, _, reply) in group {
             let range = first..first + entries.len() as u64;
             first = range.end;
             let _ = reply.send(done.clone().map(|_| range));
         }
     }
 
-    fn erase(&mut self, user: &UserId, from: u64) -> Answer {
+    fn erase(&mut self, user: &UserId, since: u64, from: Option<Position>) -> Answer {
         // Segments that were closed since the caller went through the old ones.
         let closed = files::segments(&self.dir)?;
-        for file in closed.iter().filter(|file| (from..self.active.first()).contains(&file.first)) {
+        for file in closed.iter().filter(|file| (since..self.active.first()).contains(&file.first)) {
             super::blank(&self.dir, file, self.active.first(), user, &self.metrics)?;
         }
         let first = self.active.next();
-        let done = self.active.erase(user);
+        let done = self.active.erase(user, from);
         self.noted(done, first)
     }
 
@@ -153,8 +161,12 @@ impl Committer {
     fn rotate(&mut self) {
         let (first, now) = (self.active.next(), now_ms());
         let path = segment_path(&self.dir, first, 0);
-        let fresh = Segment::writable(&path, first, self.limits.durability, now).map_err(|error| error.at(&path));
-        match fresh.and_then(|fresh| sync_dir(&self.dir).map(|()| fresh)) {
+        let fresh = Segment::writable(&path, first, self.limits.durability, now).and_then(|mut fresh| {
+            let known = self.active.positions()?.into_iter().map(|position| Taken { at: first, count: 0, position });
+            fresh.carry(&known.collect::<Vec<_>>())?;
+            Ok(fresh)
+        });
+        match fresh.map_err(|error| error.at(&path)).and_then(|fresh| sync_dir(&self.dir).map(|()| fresh)) {
             Ok(fresh) => {
                 let full = std::mem::replace(&mut self.active, fresh);
                 if let Err(error) = full.seal(now) {
@@ -177,11 +189,12 @@ impl Committer {
             Err(error) => return tracing::error!(%error, "looking for old segments"),
         };
         let mut bytes: u64 = files.iter().map(|file| file.bytes).sum();
-        let covered = self.shared.covered.load(Ordering::Acquire);
+        let (covered, sent) = (&self.shared.covered, &self.shared.sent);
+        let needless = covered.load(Ordering::Acquire).min(sent.load(Ordering::Acquire));
         for pair in files.windows(2) {
             let (file, end) = (&pair[0], pair[1].first);
             let beyond = bytes > self.limits.retain_bytes || self.is_past(file);
-            if !beyond || end > covered {
+            if !beyond || end > needless {
                 break;
             }
             match files::remove(&file.path) {

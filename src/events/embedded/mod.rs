@@ -2,9 +2,11 @@
 //! next file's. `docs/formats.md` describes the files, `docs/performance.md` why they are SQLite's.
 
 mod committer;
+mod dead_letters;
 mod files;
 mod inspect;
 mod mark;
+mod outbox;
 mod repair;
 mod row;
 mod segment;
@@ -19,11 +21,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::{Entry, EventLog, EventLogError};
+use super::{Entry, EventLog, EventLogError, Position};
 use crate::config::{Durability, EventsConfig};
 use crate::domain::{Event, UserId};
 use crate::metrics::EventMetrics;
 use committer::{Answer, Committer, Shared, Work};
+pub use dead_letters::{DeadLetters, KeptLetter, Letter, Origin};
 use files::SegmentFile;
 pub use inspect::{Look, look, scan};
 use mark::Mark;
@@ -69,6 +72,7 @@ pub struct Opened {
     mark: Mark,
     metrics: EventMetrics,
     lock: File,
+    sends: bool,
 }
 
 impl Opened {
@@ -105,7 +109,8 @@ impl Opened {
             active.lose_until(marked).map_err(|error| error.at(active.path()))?;
         }
         mark.set(active.next()).map_err(|error| files::fault(&dir, &error))?;
-        Ok(Self { dir, limits, active, mark, metrics: metrics.clone(), lock })
+        let sends = config.fluvio.endpoint.is_some();
+        Ok(Self { dir, limits, active, mark, metrics: metrics.clone(), lock, sends })
     }
 
     /// The offset that the next entry gets.
@@ -224,10 +229,11 @@ impl EmbeddedLog {
     /// # Errors
     /// If there is no thread to be had.
     pub fn start(opened: Opened) -> Result<Self, EventLogError> {
-        let Opened { dir, limits, active, mark, metrics, lock } = opened;
+        let Opened { dir, limits, active, mark, metrics, lock, sends } = opened;
         let shared = Arc::new(Shared {
             next: AtomicU64::new(active.next()),
             covered: AtomicU64::new(0),
+            sent: AtomicU64::new(if sends { 0 } else { u64::MAX }),
             old_segments: Mutex::new(()),
         });
         let (work, queue) = bounded(QUEUE);
@@ -251,8 +257,8 @@ impl EventLog for EmbeddedLog {
         self.shared.next.load(Ordering::Acquire)
     }
 
-    fn append(&self, events: &[Event]) -> Result<Range<u64>, EventLogError> {
-        self.ask(|reply| Work::Append(events.iter().cloned().map(Entry::Event).collect(), reply))
+    fn take_in(&self, events: &[Event], from: Option<&Position>) -> Result<Range<u64>, EventLogError> {
+        self.ask(|reply| Work::Append(events.iter().cloned().map(Entry::Event).collect(), from.cloned(), reply))
     }
 
     fn cover(&self, offset: u64) {
@@ -260,7 +266,7 @@ impl EventLog for EmbeddedLog {
     }
 
     /// Scans every segment.
-    fn forget(&self, user: &UserId) -> Result<Range<u64>, EventLogError> {
+    fn erase(&self, user: &UserId, from: Option<&Position>) -> Result<Range<u64>, EventLogError> {
         let turn = self.shared.old_segments.lock().unwrap_or_else(PoisonError::into_inner);
         let mut files = files::segments(&self.dir)?;
         let newest = files.pop().map_or(0, |active| active.first);
@@ -269,7 +275,7 @@ impl EventLog for EmbeddedLog {
             blank(&self.dir, file, end, user, &self.metrics)?;
         }
         repair::remove_set_aside(&self.dir)?;
-        let done = self.ask(|reply| Work::Erase(user.clone(), newest, reply));
+        let done = self.ask(|reply| Work::Erase(user.clone(), newest, from.cloned(), reply));
         drop(turn);
         done
     }
@@ -291,5 +297,7 @@ fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
+#[cfg(test)]
+mod outbox_tests;
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,9 @@ pub(super) fn repair(dir: &Path, file: &SegmentFile, end: u64, now_ms: i64) -> R
     let mut fresh = Segment::writable(&making, file.first, Durability::Fsync, now_ms).map_err(at)?;
     if let Ok(old) = Segment::existing(&file.path, file.first) {
         copy(&old, &mut fresh)?;
+        // Of what is lost the stream is read again.
+        let whole = old.taken().unwrap_or_default().into_iter().filter(|taken| taken.at + taken.count <= fresh.next());
+        fresh.carry(&whole.collect::<Vec<_>>()).map_err(at)?;
     }
     let lost = end.saturating_sub(fresh.next());
     fresh.lose_until(end).map_err(at)?;
@@ -98,7 +101,8 @@ pub(super) fn remove_set_aside(dir: &Path) -> Result<(), EventLogError> {
     Ok(())
 }
 
-fn set_aside(path: &Path) -> Result<(), EventLogError> {
+/// Gives a file, with those beside it, the name that says so.
+pub(super) fn set_aside(path: &Path) -> Result<(), EventLogError> {
     for file in [path.to_owned()].into_iter().chain(beside(path)).filter(|file| file.exists()) {
         fs::rename(&file, with_end(&file, ASIDE)).map_err(|error| fault(&file, &error))?;
     }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionB
 use super::row::{self, INSERT, REPLACE, SELECT, TABLE};
 use crate::config::Durability;
 use crate::domain::UserId;
-use crate::events::{Entry, EventLogError};
+use crate::events::{Entry, EventLogError, Position};
 
 /// Version of the tables, in `PRAGMA user_version`.
 const FORMAT: i64 = 1;
@@ -16,6 +16,9 @@ const APPLICATION: i64 = 0x5345_4700;
 /// What is known of the whole file, and which offsets are known to be lost.
 const TABLES: &str = "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS lost (at INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;";
+/// Which entries came out of a stream, and up to where that was read with them.
+const TAKEN: &str = "CREATE TABLE IF NOT EXISTS taken
+    (at INTEGER NOT NULL, count INTEGER NOT NULL, stream TEXT NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL) STRICT";
 /// When the file was made and when the last entry went in, Unix ms.
 const MADE: &str = "made_ms";
 const SEALED: &str = "sealed_ms";
@@ -62,6 +65,17 @@ impl SegmentError {
 /// Takes the entries of a log in order, each with its offset.
 pub(super) type Visit<'v> = dyn FnMut(u64, Entry) -> Result<(), EventLogError> + 'v;
 
+/// Entries that came out of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// The first of them.
+    pub(super) at: u64,
+    /// How many.
+    pub(super) count: u64,
+    /// Up to where the stream was read with them.
+    pub(super) position: Position,
+}
+
 /// How far a walk over a file came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Walk {
@@ -99,6 +113,7 @@ impl Segment {
                 return Err(SegmentError::Damaged(health));
             }
         }
+        db.execute_batch(TAKEN)?;
         let synchronous = match durability {
             Durability::Fsync => "FULL",
             Durability::Os => "NORMAL",
@@ -143,6 +158,15 @@ impl Segment {
 
     /// Appends entries in one transaction and returns the offset after them. On error nothing has changed.
     pub(super) fn append<'e>(&mut self, entries: impl Iterator<Item = &'e Entry>) -> Result<u64, SegmentError> {
+        self.append_taken(entries, &[])
+    }
+
+    /// As [`Segment::append`], with which of the entries came out of a stream.
+    pub(super) fn append_taken<'e>(
+        &mut self,
+        entries: impl Iterator<Item = &'e Entry>,
+        taken: &[Taken],
+    ) -> Result<u64, SegmentError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut at = self.next;
         {
@@ -152,6 +176,7 @@ impl Segment {
                 at += 1;
             }
         }
+        taken.iter().try_for_each(|taken| put_taken(&tx, taken))?;
         tx.commit()?;
         self.next = at;
         Ok(at)
@@ -159,17 +184,19 @@ impl Segment {
 
     /// Blanks every event of a listener; what stood there is overwritten on disk. Scans the file.
     pub(super) fn blank(&mut self, user: &UserId) -> Result<(), SegmentError> {
-        self.blank_and(user, None)
+        self.blank_and(user, None, None)
     }
 
-    /// As [`Segment::blank`], and appends the erasure in the same transaction; returns the offset after it.
-    pub(super) fn erase(&mut self, user: &UserId) -> Result<u64, SegmentError> {
-        self.blank_and(user, Some(&Entry::Erase(user.clone())))?;
+    /// As [`Segment::blank`], and appends the erasure in the same transaction, with where it came from; returns the
+    /// offset after it.
+    pub(super) fn erase(&mut self, user: &UserId, from: Option<Position>) -> Result<u64, SegmentError> {
+        let taken = from.map(|position| Taken { at: self.next, count: 1, position });
+        self.blank_and(user, Some(&Entry::Erase(user.clone())), taken)?;
         self.next += 1;
         Ok(self.next)
     }
 
-    fn blank_and(&mut self, user: &UserId, then: Option<&Entry>) -> Result<(), SegmentError> {
+    fn blank_and(&mut self, user: &UserId, then: Option<&Entry>, taken: Option<Taken>) -> Result<(), SegmentError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let theirs = {
             let mut find = tx.prepare("SELECT at FROM events WHERE listener = ?1 AND kind <> 'erase'")?;
@@ -184,6 +211,7 @@ impl Segment {
                 row::insert(&mut statement, self.next, entry)?;
             }
         }
+        taken.iter().try_for_each(|taken| put_taken(&tx, taken))?;
         tx.commit()?;
         // What stood there must leave the file's log too. It does so at the latest when the segment is full.
         if let Err(error) = self.settle() {
@@ -200,6 +228,34 @@ impl Segment {
             self.next = next;
         }
         Ok(())
+    }
+
+    /// Which entries came out of a stream, in the order in which they were appended.
+    pub(super) fn taken(&self) -> Result<Vec<Taken>, SegmentError> {
+        let mut statement = self.db.prepare("SELECT at, count, stream, part, next FROM taken ORDER BY rowid")?;
+        let rows = statement.query_map([], |row| {
+            let number = |column| row.get::<_, i64>(column).map(|number| number as u64);
+            let position = Position { stream: row.get(2)?, partition: row.get(3)?, next: number(4)? };
+            Ok(Taken { at: number(0)?, count: number(1)?, position })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// How far each stream was read with what is in this file and before it.
+    pub(super) fn positions(&self) -> Result<Vec<Position>, SegmentError> {
+        let mut newest: Vec<Position> = Vec::new();
+        for Taken { position, .. } in self.taken()? {
+            newest.retain(|held| (&held.stream, held.partition) != (&position.stream, position.partition));
+            newest.push(position);
+        }
+        Ok(newest)
+    }
+
+    /// Notes positions of which the entries are in a file before this one, and of a damaged one those that still hold.
+    pub(super) fn carry(&mut self, taken: &[Taken]) -> Result<(), SegmentError> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        taken.iter().try_for_each(|taken| put_taken(&tx, taken))?;
+        Ok(tx.commit()?)
     }
 
     /// Notes that nothing more goes in, and moves everything into the one file.
@@ -270,7 +326,13 @@ impl Segment {
     }
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, SegmentError> {
+fn put_taken(db: &Connection, taken: &Taken) -> rusqlite::Result<()> {
+    let Taken { at, count, position: Position { stream, partition, next } } = taken;
+    let mut put = db.prepare_cached("INSERT INTO taken VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    put.execute((*at as i64, *count as i64, stream, partition, *next as i64)).map(|_| ())
+}
+
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, SegmentError> {
     let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // A reader beside the server may hold the file for a moment.
     db.busy_timeout(std::time::Duration::from_secs(5))?;

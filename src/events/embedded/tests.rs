@@ -8,20 +8,20 @@ use crate::domain::EventType;
 use crate::features::testing::event;
 use crate::metrics::Metrics;
 
-fn config(dir: &Path) -> EventsConfig {
+pub(super) fn config(dir: &Path) -> EventsConfig {
     // Commits that nobody waits for the disk for: the tests end the process, not the power.
     EventsConfig { data_dir: dir.to_owned(), durability: Durability::Os, retain_mib: 16, ..EventsConfig::default() }
 }
 
-fn metrics() -> EventMetrics {
+pub(super) fn metrics() -> EventMetrics {
     Metrics::new().unwrap().events
 }
 
-fn batch(user: &str, ids: Range<usize>) -> Vec<Event> {
+pub(super) fn batch(user: &str, ids: Range<usize>) -> Vec<Event> {
     ids.map(|id| event(&format!("{user}-{id}"), user, "s", EventType::Skip, Some("t1"), id as i64)).collect()
 }
 
-fn open(dir: &Path, metrics: &EventMetrics) -> EmbeddedLog {
+pub(super) fn open(dir: &Path, metrics: &EventMetrics) -> EmbeddedLog {
     EmbeddedLog::start(Opened::new(&config(dir), metrics).unwrap()).unwrap()
 }
 
@@ -44,7 +44,7 @@ fn numbered(events: &[Event]) -> Vec<(u64, Entry)> {
 }
 
 /// The files of a log as they are now: what a killed process leaves.
-fn killed(dir: &Path) -> TempDir {
+pub(super) fn killed(dir: &Path) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for file in fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()) {
         // The index of the file's log is memory that processes share; a new process makes it anew.
@@ -55,7 +55,7 @@ fn killed(dir: &Path) -> TempDir {
     copy
 }
 
-fn file_ending(dir: &Path, end: &str) -> PathBuf {
+pub(super) fn file_ending(dir: &Path, end: &str) -> PathBuf {
     let files = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
     files.into_iter().find(|file| file.to_string_lossy().ends_with(end)).unwrap()
 }

@@ -52,7 +52,7 @@ pub struct EventResult {
 impl EventResult {
     /// A well-formed event whose fate is open; [`EventResult::close`] follows.
     pub fn open(event_id: Option<EventId>) -> Self {
-        Self { event_id, status: EventStatus::Rejected, field: None, reason: Some("not processed".to_owned()) }
+        Self { event_id, status: EventStatus::Rejected, field: None, reason: None }
     }
 
     /// An event that could not be read.
@@ -61,8 +61,11 @@ impl EventResult {
         Self { event_id, status: EventStatus::Rejected, field, reason: Some(error.message) }
     }
 
-    /// Notes what the service made of it.
+    /// Notes what the service made of an event that was open.
     pub fn close(&mut self, outcome: EventOutcome) {
+        if self.reason.is_some() {
+            return;
+        }
         let (field, reason);
         (self.status, field, reason) = match outcome {
             EventOutcome::Accepted => (EventStatus::Accepted, None, None),
