@@ -1,5 +1,5 @@
-//! Values by id in layers: what changed since the disk was last written, what is being written, what the disk holds too,
-//! and the disk.
+//! Values by id in layers: what readers have seen, what changed since the disk was last written, what is being written, and
+//! the disk.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -25,13 +25,17 @@ type Slot<V> = Option<V>;
 
 /// Values by id, bounded by bytes.
 ///
-/// Changes are made in place, in a map of what changed since the disk was last written; such a value cannot be evicted.
-/// [`Layers::part`] draws a line: what had changed up to there is what [`Layers::write`] writes, whatever happens
-/// meanwhile, and [`Layers::release`] then leaves it to a cache, which may drop it at any time. Without a disk changed values
-/// go to the cache whenever they are many, and what the cache drops is lost and counted.
+/// Readers take no lock: they find snapshots in a concurrent cache, which may drop any of them at any time, and where it has,
+/// the value comes back from the maps or the disk. What the cache holds of an id is always its value: it is put there under
+/// the lock of its stripe, and a change replaces it before that lock is given back.
 ///
-/// A value stands in one of 1,024 stripes, each behind a lock. Readers hold it for a look-up, writers while they change a
-/// value: about a microsecond. Nobody who reads waits for the disk under a lock.
+/// Changes are made in a map of what changed since the disk was last written; nothing there is evicted. They are made in
+/// place while no reader has seen the value, as in a replay, else in a copy. [`Layers::part`] draws a line: what had changed
+/// up to there is what [`Layers::write`] writes, whatever happens meanwhile, and [`Layers::release`] then leaves it to the
+/// cache. Without a disk the cache holds all there is, and what it drops is lost and counted.
+///
+/// Writers, and readers that the cache fails, hold the lock of one of 1,024 stripes for about a microsecond. Nobody who reads
+/// waits for the disk under a lock.
 pub(super) struct Layers<V: Kept> {
     stripes: Vec<Mutex<Stripe<V>>>,
     hasher: RandomState,
@@ -46,7 +50,7 @@ struct Stripe<V: Kept> {
     changed: HashMap<V::Id, Slot<V>>,
     /// What was changed when the line was drawn. Released, it is in the cache and on disk.
     leaving: HashMap<V::Id, Slot<V>>,
-    /// Rises when a value leaves or enters the cache: who finds it nowhere looks again.
+    /// Rises when values go to the cache: who finds one nowhere looks again.
     moves: u64,
     bytes: usize,
 }
@@ -91,26 +95,28 @@ impl<V: Kept> Layers<V> {
 
     /// The value of an id. A miss of memory is one look-up on disk.
     pub(super) fn get(&self, id: &V::Id) -> Option<V> {
+        if let Some(value) = self.cache.get(id) {
+            return Some(value);
+        }
         loop {
             let moves = {
                 let stripe = self.stripe(id);
                 if let Some(slot) = stripe.find(id) {
+                    self.show(id, slot.as_ref());
                     return slot.clone();
+                }
+                if let Some(value) = self.cache.get(id) {
+                    return Some(value);
                 }
                 stripe.moves
             };
-            if let Some(value) = self.cache.get(id) {
-                return Some(value);
-            }
             let found = self.on_disk(id);
             let stripe = self.stripe(id);
             if stripe.moves != moves || stripe.find(id).is_some() {
                 // It was on its way from one layer to another.
                 continue;
             }
-            if let Some(value) = &found {
-                self.cache.insert(id.clone(), value.clone());
-            }
+            self.show(id, found.as_ref());
             return found;
         }
     }
@@ -124,7 +130,13 @@ impl<V: Kept> Layers<V> {
     /// take turns, and those of two ids may: `change` must touch no other value of these layers.
     pub(super) fn change<R>(&self, id: &V::Id, change: impl FnOnce(&mut Slot<V>) -> R) -> R {
         let mut stripe = self.stripe(id);
-        let Stripe { changed, leaving, moves, bytes } = &mut *stripe;
+        if self.vault.get().is_none() {
+            let mut slot = self.cache.get(id);
+            let done = change(&mut slot);
+            self.show(id, slot.as_ref());
+            return done;
+        }
+        let Stripe { changed, leaving, bytes, .. } = &mut *stripe;
         let mut was_there = true;
         let mut before = 0;
         let slot = match changed.entry(id.clone()) {
@@ -136,8 +148,7 @@ impl<V: Kept> Layers<V> {
             Entry::Vacant(entry) => {
                 let known = leaving.get(id).cloned();
                 let slot = known.unwrap_or_else(|| {
-                    let cached = self.cache.remove(id).inspect(|_| *moves += 1);
-                    let found = cached.or_else(|| self.on_disk(id));
+                    let found = self.cache.get(id).or_else(|| self.on_disk(id));
                     was_there = found.is_some();
                     found
                 });
@@ -146,16 +157,23 @@ impl<V: Kept> Layers<V> {
         };
         let done = change(slot);
         let after = weight(id, slot);
+        if slot.is_none() || self.cache.contains_key(id) {
+            self.show(id, slot.as_ref());
+        }
         if slot.is_none() && !was_there {
             changed.remove(id);
         }
         *bytes = (*bytes + after).saturating_sub(before);
         self.count(before, after);
-        if self.vault.get().is_none() && stripe.bytes > self.most_changed / STRIPES {
-            let all = std::mem::take(&mut stripe.changed);
-            self.leave_to_cache(&mut stripe, all);
-        }
         done
+    }
+
+    /// Sets what readers find in the cache. Under the lock of the id's stripe.
+    fn show(&self, id: &V::Id, value: Option<&V>) {
+        match value {
+            Some(value) => self.cache.insert(id.clone(), value.clone()),
+            None => self.cache.invalidate(id),
+        }
     }
 
     /// Draws the line: what has changed up to here is written next. What a write that failed has left belongs to it.
@@ -255,13 +273,13 @@ impl<V: Kept> Layers<V> {
     /// Values in memory. Does the cache's housekeeping: for gauges, not for requests.
     pub(super) fn count_held(&self) -> u64 {
         self.cache.run_pending_tasks();
-        let changed = |stripe: &Mutex<Stripe<V>>| {
+        let unseen = |stripe: &Mutex<Stripe<V>>| {
             let stripe = locked(stripe);
             let again = |id: &V::Id| stripe.changed.contains_key(id);
-            let leaving = stripe.leaving.iter().filter(|(id, slot)| slot.is_some() && !again(id)).count();
-            (stripe.changed.values().flatten().count() + leaving) as u64
+            let all = stripe.changed.iter().chain(stripe.leaving.iter().filter(|(id, _)| !again(id)));
+            all.filter(|(id, slot)| slot.is_some() && !self.cache.contains_key(*id)).count() as u64
         };
-        self.stripes.iter().map(changed).sum::<u64>() + self.cache.entry_count()
+        self.stripes.iter().map(unseen).sum::<u64>() + self.cache.entry_count()
     }
 
     /// Bytes of values that the disk does not hold yet.

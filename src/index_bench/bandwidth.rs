@@ -21,13 +21,16 @@ pub struct Bandwidth {
 
 /// Measures both; nothing for an engine without codes. Takes 256 MiB and about a second.
 pub fn bandwidth(index: &IndexHandle, query: &UnitVector) -> Option<Bandwidth> {
+    let scan = fastest(|| index.scan_codes(query));
+    if scan == 0.0 {
+        return None;
+    }
     let words = vec![1u64; READ_BYTES / 8];
-    let read = || {
+    let memory = fastest(|| {
         std::hint::black_box(words.iter().fold(0u64, |sum, word| sum.wrapping_add(*word)));
         READ_BYTES
-    };
-    let scan = fastest(|| index.scan_codes(query));
-    (scan > 0.0).then(|| Bandwidth { scan, memory: fastest(read) })
+    });
+    Some(Bandwidth { scan, memory })
 }
 
 /// GB/s of the fastest round of something that returns how many bytes it went through.

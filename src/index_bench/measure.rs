@@ -292,7 +292,7 @@ mod tests {
         let recall: Vec<f64> = all.iter().map(|m| m.recall_at_100.unwrap()).collect();
         assert!(recall[0] == 1.0 && recall[1] < recall[2] && recall[2] > 0.95, "{recall:?}");
         assert!(all.iter().all(|m| m.recall_at_1000.is_none() && m.cpu_ms > 0.0 && m.bytes_per_track > 10.0));
-        assert_eq!(table(&all).lines().count(), 6);
+        assert_eq!(table(&all).lines().count(), 7);
         let few = Plan { engines: vec![Engine::Lists], misses: vec![0.01], keep: 0.02, ..plan };
         let few = measure(&set, &few, &mut |_| None, &mut |_| {}).unwrap();
         assert!(few[0].recall_at_100.unwrap() > 0.97, "{few:?}");

@@ -61,6 +61,9 @@ pub(super) trait Kernels: Send + Sync {
         entries(x, y, query, out);
     }
 
+    /// Asks for memory to be brought near, where the machine can be asked; nothing depends on it.
+    fn fetch(&self, _from: *const u8, _bytes: usize) {}
+
     /// The place of each cell in the order of expected hits: [`super::agenda::step`].
     fn steps(&self, cells: &CellTable, means: &[f32], bar: f32, inverse_spread: f32, out: &mut [u8]) {
         steps(cells, means, bar, inverse_spread, out);

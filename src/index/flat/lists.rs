@@ -7,7 +7,7 @@ use super::codec::Probe;
 use super::file::Flat;
 use super::finder::push_marked;
 use super::kernels::{BLOCK_ROWS, Loops, fastest};
-use super::live::Live;
+use super::live::{Live, Part};
 use crate::domain::{Retrieved, TrackIx, UnitVector};
 use crate::index::exact::check_dimension;
 use crate::index::{Gate, IndexError, RowFilter, TopK, VectorIndex, dot};
@@ -15,6 +15,9 @@ use crate::pipeline::Deadline;
 
 /// Cells scanned between two looks at the clock.
 const CELLS_A_CHECK: usize = 16;
+
+/// Cells between the one that is scanned and the one whose codes are asked for.
+const AHEAD: usize = 2;
 
 /// A row is looked at when its short code is at most this many standard deviations of its error below the k-th best
 /// score. At 2.5 one in 160 of those at the bar is overlooked.
@@ -88,6 +91,7 @@ impl Lists {
             let now = if known { planned.min((planned / 2).max(16)) } else { planned };
             let mut done = 0;
             for at in 0..now {
+                self.fetch_ahead(&flat, at);
                 let cell = self.agenda.cells[at] as usize;
                 self.scan_cell(&flat, cell, filter);
                 done += 1;
@@ -100,6 +104,28 @@ impl Lists {
                 }
             }
             self.agenda.done(done);
+        }
+    }
+
+    /// Asks for the first codes of a cell that is to be scanned soon, and of what was added to it.
+    fn fetch_ahead(&self, flat: &Flat, at: usize) {
+        let bytes = flat.codec.block_bytes();
+        if let Some(cell) = self.agenda.cells.get(at + AHEAD) {
+            let cell = *cell as usize;
+            let first = flat.firsts()[cell] as usize * bytes;
+            self.kernels.fetch(flat.short()[first..].as_ptr(), bytes);
+            if self.any_live
+                && let Some(part) = &*self.live.newest(cell)
+            {
+                self.kernels.fetch(part.short.as_ptr(), part.short.len());
+                self.kernels.fetch(part.ids.as_ptr().cast(), size_of_val(part.ids.as_slice()));
+            }
+        }
+        if self.any_live
+            && let Some(cell) = self.agenda.cells.get(at + 2 * AHEAD)
+            && let Some(part) = &*self.live.newest(*cell as usize)
+        {
+            self.kernels.fetch(std::ptr::from_ref::<Part>(part).cast(), size_of::<Part>());
         }
     }
 
@@ -116,11 +142,13 @@ impl Lists {
         };
         self.scan_rows(&built, (mean, size), flat.codec.block_bytes(), filter);
         if self.any_live {
-            let mut next = self.live.parts(cell);
+            let live = Arc::clone(&self.live);
+            let newest = live.newest(cell);
+            let mut next = newest.as_deref();
             while let Some(part) = next {
                 let added = Rows { short: &part.short, long: &part.long, ids: &part.ids, rows: part.rows };
                 self.scan_rows(&added, (mean, size), flat.codec.block_bytes(), filter);
-                next = part.next.clone();
+                next = part.next.as_deref();
             }
         }
     }

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 
 use super::codec::put_short;
 use super::file::Flat;
@@ -65,10 +65,10 @@ impl Live {
         self.rows.load(Ordering::Acquire)
     }
 
-    /// The parts of a cell.
+    /// The newest part of a cell, which knows the others.
     #[inline]
-    pub(super) fn parts(&self, cell: usize) -> Option<Arc<Part>> {
-        self.cells.get(cell).and_then(ArcSwapOption::load_full)
+    pub(super) fn newest(&self, cell: usize) -> Guard<Option<Arc<Part>>> {
+        self.cells[cell].load()
     }
 
     /// The rows that are scored at every search, with their vectors along the axes.
@@ -87,7 +87,7 @@ impl Live {
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         match nearest_cell(flat, &turned).and_then(|cell| Some((cell, code(flat, cell, &turned)?))) {
             Some((cell, (short, long))) => {
-                let part = self.parts(cell);
+                let part = self.cells[cell].load_full();
                 self.cells[cell].store(Some(Arc::new(grown(part, flat, track, &short, &long))));
             }
             None => {

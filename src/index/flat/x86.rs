@@ -20,6 +20,9 @@ pub(super) fn available() -> Vec<Loops> {
     all
 }
 
+/// Bytes of a line of the caches.
+const LINE: usize = 64;
+
 /// Handed out by [`available`] only.
 struct Avx2;
 
@@ -51,6 +54,13 @@ impl Kernels for Avx2 {
         unsafe { entries_avx2(x, y, query, out) }
     }
 
+    fn fetch(&self, from: *const u8, bytes: usize) {
+        for at in (0..bytes).step_by(LINE) {
+            // SAFETY: a hint reads nothing and faults at no address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(at).cast()) };
+        }
+    }
+
     fn steps(&self, cells: &CellTable, means: &[f32], bar: f32, inverse_spread: f32, out: &mut [u8]) {
         // SAFETY: `available` has found AVX2.
         unsafe { steps_avx2(cells, means, bar, inverse_spread, out) }
@@ -78,6 +88,10 @@ impl Kernels for Avx512 {
 
     fn entries(&self, x: &[f32], y: &[f32], query: &[f32], out: &mut [f32]) {
         Avx2.entries(x, y, query, out);
+    }
+
+    fn fetch(&self, from: *const u8, bytes: usize) {
+        Avx2.fetch(from, bytes);
     }
 
     fn steps(&self, cells: &CellTable, means: &[f32], bar: f32, inverse_spread: f32, out: &mut [u8]) {
