@@ -81,7 +81,8 @@ fn front<'a>(all: &'a [Point], kind: &str, k: usize) -> Vec<(&'a str, f64, f64)>
 /// Draws queries a second and core (logarithmic) over recall at `k`, one line a kind of index.
 pub fn chart(all: &[Point], k: usize) -> String {
     let mut kinds: Vec<&str> = all.iter().map(|point| point.kind.as_str()).collect();
-    kinds.sort_unstable();
+    // Ours first, so that it has one colour in all charts.
+    kinds.sort_unstable_by_key(|kind| (!["segue", "lists"].contains(kind), *kind));
     kinds.dedup();
     let points: Vec<_> = kinds.iter().flat_map(|kind| front(all, kind, k)).collect();
     let (mut low, mut high) = (f64::MAX, f64::MIN);
@@ -111,6 +112,7 @@ pub fn chart(all: &[Point], k: usize) -> String {
         line(format!("<text x=\"{before}\" y=\"{:.1}\" text-anchor=\"end\">{:.0}</text>", at + 4.0, 10f64.powf(power)));
         power += 1.0;
     }
+    let mut labels: Vec<(f64, f64, String)> = Vec::new();
     for (kind, colour) in kinds.iter().zip(COLOURS.iter().cycle()) {
         let own: Vec<_> = points.iter().filter(|point| point.0 == *kind).collect();
         let path: Vec<String> = own.iter().map(|(_, r, s)| format!("{:.1} {:.1}", x(*r), y(*s))).collect();
@@ -119,8 +121,15 @@ pub fn chart(all: &[Point], k: usize) -> String {
             line(format!("<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{colour}\"/>", x(*r), y(*s)));
         }
         if let Some((_, r, s)) = own.last() {
-            line(format!("<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{kind}</text>", x(*r) + 8.0, y(*s) + 4.0));
+            labels.push((y(*s) + 4.0, x(*r) + 8.0, format!("fill=\"{colour}\">{kind}</text>")));
         }
+    }
+    labels.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut free = TOP;
+    for (y, x, text) in labels {
+        let at = y.max(free);
+        free = at + 13.0;
+        line(format!("<text x=\"{x:.1}\" y=\"{at:.1}\" {text}"));
     }
     line("</svg>".to_owned());
     svg
