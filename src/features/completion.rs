@@ -72,8 +72,8 @@ pub struct Estimate {
 /// Completed plays of every track, artist and genre that has had events, decayed, and the Beta posteriors that follow.
 ///
 /// A track is expected to be as its artist is, an artist as the genre, a genre as all tracks: what is known of each counts
-/// like a configured number of plays for the one below. 40 bytes a track, an artist, a genre, in chunks of 64 that come with the first event of one of them, so memory is
-/// bounded by the catalogue. Readers wait for a writer for a microsecond or two.
+/// like a configured number of plays for the one below. 40 bytes a track, an artist, a genre, in chunks of 64 that come with
+/// the first event of one of them, so memory is bounded by the catalogue. Readers wait for a writer for a microsecond or two.
 pub struct Completions {
     held: RwLock<Held>,
     config: CompletionConfig,

@@ -17,7 +17,10 @@ impl World {
     /// Sixty tracks of as many artists, the last thirty proposed by exploration.
     fn new(positions: &[usize], more: &[usize]) -> Self {
         let tracks = (0..TRACKS).map(|row| bare_track(&format!("t{row}"), &format!("a{row}"))).collect();
-        let state = StateStore::new(&StateConfig::default(), &SignalConfig::default());
+        // Tracks turn warm by being shown alone.
+        let mut signals = SignalConfig::default();
+        signals.completion.warm_width = 0.0;
+        let state = StateStore::new(&StateConfig::default(), &signals);
         let rules = ExploreRules {
             positions: positions.to_vec(),
             more_positions: more.to_vec(),
