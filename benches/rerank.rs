@@ -1,5 +1,5 @@
-//! What the re-rankers cost: diversity by determinantal point process and by maximal marginal relevance, separation,
-//! transitions.
+//! What the re-rankers cost: diversity by determinantal point process and by maximal marginal relevance, exploration,
+//! separation, transitions.
 //!
 //! `cargo bench --bench rerank -- [BUNDLE]` (default: the demo bundle). One thread; CPU time of that thread, medians.
 //! Candidates are drawn from the bundle, with scores that fall as those of a ranker do. Beside them stands the choice as
@@ -16,11 +16,15 @@ use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 use segue::bundle::Bundle;
-use segue::config::Config;
+use segue::config::{Config, SignalConfig, StateConfig};
 use segue::domain::{CandidateSet, Knobs, Request, RequestContext, Retrieved, Source, TrackIx, UserId};
+use segue::features::StateStore;
 use segue::inference::Runtime;
 use segue::pipeline::{Reranker, StageError};
-use segue::stages::rerank::{Diversity, Likeness, Rule, Separation, TransitionRules, Transitions, Windows};
+use segue::stages::exposure::Exposure;
+use segue::stages::rerank::{
+    Diversity, Explore, ExploreRules, Likeness, Rule, Separation, TransitionRules, Transitions, Windows,
+};
 
 /// Pools of each size.
 const POOLS: usize = 20;
@@ -41,10 +45,48 @@ fn main() -> Result<()> {
             measure(&bundle, &config, pool, limit, diversity)?;
         }
     }
+    println!("\n| cold candidates | list | places | explore, us |\n|---|---|---|---|");
+    for (cold, limit) in [(50, 20), (50, 100), (200, 100)] {
+        explore(&bundle, &config, cold, limit)?;
+    }
     println!("\n| list | beam | us | mean transition before | after |\n|---|---|---|---|---|");
     for limit in [20, 50, 100] {
         widths(&bundle, &config, limit)?;
     }
+    Ok(())
+}
+
+/// What places that explore cost, of 1,000 candidates that end with some of the exploration source. Nothing is known of a
+/// track, so every one of them is cold and the posteriors are at their widest.
+fn explore(bundle: &Bundle, config: &Config, cold: usize, limit: usize) -> Result<()> {
+    let request = Request { limit, discovery: 0.3, ..Request::new(UserId::new("u")?, 0) };
+    let state = Arc::new(StateStore::new(&StateConfig::default(), &SignalConfig::default()));
+    let rules = ExploreRules {
+        positions: config.exploration.positions.clone(),
+        more_positions: Vec::new(),
+        floor: 0.0,
+        ceiling: 1.0,
+        rank_order_surfaces: Vec::new(),
+    };
+    let places = rules.positions.iter().filter(|place| **place <= limit).count();
+    let exposure = Arc::new(Exposure::new(1));
+    let mut stage = Explore::new(Arc::clone(&bundle.catalogue), state, exposure, rules);
+    let mut scores: Vec<f32> = (0..1_000).map(|row| (-(row as f32) / 150.0).exp()).collect();
+    let mut micros = Vec::new();
+    for seed in 0..POOLS as u64 {
+        let mut candidates = candidates(bundle, scores.len(), seed);
+        let from = candidates.sources.len() - cold;
+        candidates.sources[from..].fill(Source::Exploration);
+        let context = RequestContext::new(Arc::new(Request { seed, ..request.clone() }), Knobs::default());
+        for _ in 0..ROUNDS {
+            let (mut order, mut propensity) = ((0..scores.len() as u32).collect(), vec![None; scores.len()]);
+            let start = ThreadTime::now();
+            stage.rerank(&context, &candidates, &mut scores, &mut propensity, &mut order, limit)?;
+            micros.push(start.elapsed().as_secs_f64() * 1e6);
+            anyhow::ensure!(propensity.iter().flatten().count() == places, "not every place explored");
+        }
+    }
+    println!("| {cold} | {limit} | {places} | {:.0} |", support::quantile(&mut micros, 0.5));
     Ok(())
 }
 

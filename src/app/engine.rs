@@ -338,6 +338,12 @@ impl Engine {
         node.state_damaged.set(state.damaged as i64);
         node.state_lost.set(state.lost as i64);
         node.added.set(self.bundle().catalogue.added().len() as i64);
+        let (exposure, catalogue) = (self.wiring.exposure(), &self.bundle().catalogue);
+        let exploration = &self.metrics.exploration;
+        exploration.new_share.set(f64::from(exposure.new_share().unwrap_or(0.0)));
+        exploration.promoted.set(self.state().completions().promoted() as i64);
+        exploration.coverage.set(exposure.distinct() as f64 / catalogue.len().max(1) as f64);
+        exploration.top_artists.set(exposure.top_artists_share(catalogue.artist_count()));
         self.metrics.render()
     }
 }

@@ -11,16 +11,18 @@ use crate::inference::{OrtRanker, OrtUserTower};
 use crate::metrics::Metrics;
 use crate::pipeline::{CandidateFilter, OnFailure, PipelineBuilder, Retriever};
 use crate::stages::context::{IntentSource, ProfileSource, SessionSource, UserVectorSource};
+use crate::stages::exposure::Exposure;
 use crate::stages::filter::{
     BlockedArtist, Disliked, Excluded, Explicit, Licence, Market, PlayedInSession, SameRecording, ServedBefore,
     Takedowns, TakenDown,
 };
 use crate::stages::observe::{
-    FeatureObserver, FeatureSink, MetricsObserver, ServedObserver, TraceObserver, TraceStore,
+    ExposureObserver, FeatureObserver, FeatureSink, MetricsObserver, ServedObserver, TraceObserver, TraceStore,
 };
 use crate::stages::rank::MmoeRanker;
 use crate::stages::rerank::{
-    Diversity, PopularityPenalty, Rule, Separation, SkipPenalty, TransitionRules, Transitions, Windows,
+    Diversity, Explore, ExploreRules, PopularityPenalty, Rule, Separation, SkipPenalty, TransitionRules, Transitions,
+    Windows,
 };
 use crate::stages::retrieve::{
     ArtistCharts, Exploration, Fresh, GlobalTop, MarketTop, Popular, SessionArtists, TwoTower, UserTop,
@@ -45,6 +47,7 @@ pub struct Wiring {
     charts: Arc<ArtistCharts>,
     fresh: Fresh,
     exploration: Exploration,
+    exposure: Arc<Exposure>,
     explicit: Explicit,
     licence: Licence,
     features: Option<FeatureSink>,
@@ -55,6 +58,7 @@ impl Wiring {
     pub fn new(config: &Config, bundle: Arc<Bundle>, state: Arc<StateStore>) -> Self {
         let day = day_of(bundle.manifest.as_of_ms);
         let (catalogue, vectors) = (&bundle.catalogue, &bundle.vectors);
+        state.completions().know(Arc::clone(&bundle.popularity));
         let assembler = Assembler::new(
             Arc::clone(catalogue),
             Arc::clone(vectors),
@@ -70,6 +74,7 @@ impl Wiring {
             charts: Arc::new(ArtistCharts::new(catalogue, &bundle.popularity)),
             fresh: Fresh::new(Arc::clone(catalogue), Arc::clone(vectors), day, config.retrieval.fresh_days),
             exploration: Exploration::new(Arc::clone(catalogue), Arc::clone(vectors), &bundle.popularity),
+            exposure: Arc::new(Exposure::new(config.exploration.window)),
             explicit: Explicit::new(Arc::clone(catalogue)),
             licence: Licence::new(Arc::clone(catalogue)),
             features: None,
@@ -90,6 +95,11 @@ impl Wiring {
     /// What is taken down.
     pub fn takedowns(&self) -> &Arc<Takedowns> {
         &self.takedowns
+    }
+
+    /// What the pipelines that serve have served.
+    pub fn exposure(&self) -> &Exposure {
+        &self.exposure
     }
 
     /// The live state that the stages read.
@@ -117,10 +127,12 @@ impl Wiring {
         if self.config.filters.served_before {
             builder = builder.filter(ServedBefore::new(Arc::clone(catalogue)));
         }
-        let builder = self.order(self.rerankers(self.hard_filters(builder)));
+        let builder = self.explore(self.diversify(self.hard_filters(builder)));
+        let builder = self.order(self.separate(builder));
         let builder = self
             .ladder(builder)
             .observer(ServedObserver::new(Arc::clone(&self.state)))
+            .observer(self.observe_exposure(metrics))
             .observer(TraceObserver::new(traces.clone()))
             .observer(MetricsObserver::new(Arc::clone(metrics)));
         Ok(match features {
@@ -138,7 +150,7 @@ impl Wiring {
         if repeats == Repeats::AsConfigured && self.config.filters.played_in_session {
             builder = builder.filter(PlayedInSession::new(Arc::clone(&self.bundle.catalogue)));
         }
-        Ok(self.ladder(self.rerankers(self.hard_filters(builder))))
+        Ok(self.ladder(self.separate(self.diversify(self.hard_filters(builder)))))
     }
 
     /// A baseline in the same framework: one retriever, the hard filters, retrieval order.
@@ -210,17 +222,44 @@ impl Wiring {
     }
 
     /// What chooses the tracks of a list.
-    fn rerankers(&self, builder: PipelineBuilder) -> PipelineBuilder {
+    fn diversify(&self, builder: PipelineBuilder) -> PipelineBuilder {
         let (bundle, rules) = (&self.bundle, &self.config.rerank);
         let (catalogue, vectors) = (|| Arc::clone(&bundle.catalogue), || Arc::clone(&bundle.vectors));
         let builder = builder
             .reranker(SkipPenalty::new(catalogue(), vectors()))
             .reranker(PopularityPenalty::new(Arc::clone(&bundle.popularity)));
-        let builder = match rules.diversity {
+        match rules.diversity {
             DiversityMethod::Dpp => builder.reranker(Diversity::dpp(catalogue(), vectors(), rules.audio_share)),
             DiversityMethod::Mmr => builder.reranker(Diversity::mmr(catalogue(), vectors(), rules.audio_share)),
+        }
+    }
+
+    /// What gives places to tracks of which little is known. Not for offline pipelines: their figures are of the ranking.
+    fn explore(&self, builder: PipelineBuilder) -> PipelineBuilder {
+        let rules = &self.config.exploration;
+        if rules.positions.is_empty() && rules.more_positions.is_empty() {
+            return builder;
+        }
+        let rules = ExploreRules {
+            positions: rules.positions.clone(),
+            more_positions: rules.more_positions.clone(),
+            floor: rules.floor,
+            ceiling: rules.ceiling,
+            rank_order_surfaces: self.config.rerank.rank_order_surfaces.clone(),
         };
-        builder.reranker(Separation::new(catalogue(), self.windows()))
+        let (catalogue, state) = (Arc::clone(&self.bundle.catalogue), Arc::clone(&self.state));
+        builder.reranker(Explore::new(catalogue, state, Arc::clone(&self.exposure), rules))
+    }
+
+    fn observe_exposure(&self, metrics: &Metrics) -> ExposureObserver {
+        let (catalogue, state) = (Arc::clone(&self.bundle.catalogue), Arc::clone(&self.state));
+        let new_plays = self.config.exploration.new_plays;
+        ExposureObserver::new(catalogue, state, Arc::clone(&self.exposure), new_plays, metrics)
+    }
+
+    /// What keeps them apart.
+    fn separate(&self, builder: PipelineBuilder) -> PipelineBuilder {
+        builder.reranker(Separation::new(Arc::clone(&self.bundle.catalogue), self.windows()))
     }
 
     /// What orders them for playing. Not for offline pipelines: their figures are of the ranking.

@@ -10,7 +10,7 @@ use super::faults::{Fault, Problem};
 use super::layers::Setting;
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 64] = [
+const RANGES: [(&str, f64, f64); 74] = [
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -39,6 +39,16 @@ const RANGES: [(&str, f64, f64); 64] = [
     ("rerank.recording_window", 1.0, 100.0),
     ("rerank.beam_width", 1.0, 1_024.0),
     ("rerank.transition_hold", 0.0, 1.0),
+    ("exploration.new_plays", 0.0, 1_000_000.0),
+    ("exploration.floor", 0.0, 1.0),
+    ("exploration.ceiling", 0.0, 1.0),
+    ("exploration.window", 100.0, 10_000_000.0),
+    ("signals.completion.half_life_days", 1.0, 3_650.0),
+    ("signals.completion.all_plays", 0.1, 100_000.0),
+    ("signals.completion.genre_plays", 0.1, 100_000.0),
+    ("signals.completion.artist_plays", 0.1, 100_000.0),
+    ("signals.completion.warm_impressions", 1.0, 1_000_000.0),
+    ("signals.completion.warm_width", 0.0, 1.0),
     ("signals.early_skip_ms", 0.0, 60_000.0),
     ("signals.positive_ms", 1_000.0, 600_000.0),
     ("signals.skip_decay", 0.0, 1.0),
@@ -77,6 +87,9 @@ const RANGES: [(&str, f64, f64); 64] = [
     ("knobs.artist_window", 1.0, 50.0),
 ];
 
+/// Keys that hold places of a list.
+const PLACES: [&str; 2] = ["exploration.positions", "exploration.more_positions"];
+
 /// Checks one setting by itself: type, range, and the key's own rule.
 pub(super) fn one_key(setting: &Setting) -> Result<(), Problem> {
     let wrong_type = |expected: &str| Err(Problem::WrongType { expected: expected.into() });
@@ -90,12 +103,27 @@ pub(super) fn one_key(setting: &Setting) -> Result<(), Problem> {
         (Value::Boolean(_), _) => wrong_type("true or false"),
         (Value::String(_), Value::String(given)) => text(&setting.key, given),
         (Value::String(_), _) => wrong_type("text in quotes"),
+        (Value::Array(_), Value::Array(given)) if PLACES.contains(&&*setting.key) => places(given),
         (Value::Datetime(_) | Value::Array(_) | Value::Table(_), _) => Ok(()),
     }
 }
 
 /// Checks what depends on several keys. `given`: the winning setting of each key that a layer set.
 pub(super) fn across_keys(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
+    early_skips(config, given).or_else(|| exposure(config, given))
+}
+
+fn exposure(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
+    let (floor, ceiling) = (config.exploration.floor, config.exploration.ceiling);
+    if floor <= ceiling {
+        return None;
+    }
+    let set_by = given.get("exploration.floor").or_else(|| given.get("exploration.ceiling"))?;
+    let why = format!("exploration.floor ({floor}) must not exceed exploration.ceiling ({ceiling})");
+    Some(set_by.fault(Problem::Refused(why)))
+}
+
+fn early_skips(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
     let signals = &config.signals;
     if signals.early_skip_ms <= signals.positive_ms {
         return None;
@@ -104,6 +132,12 @@ pub(super) fn across_keys(config: &Config, given: &BTreeMap<String, Setting>) ->
     let (early, positive) = (signals.early_skip_ms, signals.positive_ms);
     let why = format!("signals.early_skip_ms ({early}) must not exceed signals.positive_ms ({positive})");
     Some(set_by.fault(Problem::Refused(why)))
+}
+
+/// Each entry is a place of a list.
+fn places(given: &[Value]) -> Result<(), Problem> {
+    let is_place = |value: &Value| value.as_integer().is_some_and(|place| (1..=100).contains(&place));
+    if given.iter().all(is_place) { Ok(()) } else { Err(Problem::Refused("each must be a place, 1..100".into())) }
 }
 
 fn in_range(key: &str, given: f64) -> Result<(), Problem> {

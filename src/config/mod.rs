@@ -2,6 +2,7 @@
 //! every fault at once and refuses unknown keys.
 
 mod check;
+mod exploration;
 mod faults;
 mod feature_log;
 mod layers;
@@ -10,6 +11,7 @@ mod rerank;
 mod schema;
 mod sections;
 
+pub use exploration::{CompletionConfig, ExplorationConfig};
 pub use faults::{ConfigFaults, Fault, Origin, Problem};
 pub use feature_log::FeatureLogConfig;
 pub use load::{environment, load};

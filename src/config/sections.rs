@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{FeatureLogConfig, RerankConfig};
+use super::{CompletionConfig, ExplorationConfig, FeatureLogConfig, RerankConfig};
 use crate::domain::Knobs;
 
 /// Everything that can be configured.
@@ -27,6 +27,8 @@ pub struct Config {
     pub filters: FilterConfig,
     /// How the list is put together from the ranking.
     pub rerank: RerankConfig,
+    /// Places for tracks of which little is known.
+    pub exploration: ExplorationConfig,
     /// How events are read as verdicts.
     pub signals: SignalConfig,
     /// Live state.
@@ -256,6 +258,8 @@ pub struct SignalConfig {
     pub forgive: f32,
     /// Half-life of long-term affinities, days. Default 60, range 1..3,650.
     pub affinity_half_life_days: f32,
+    /// How the share of completed plays of a track is learnt.
+    pub completion: CompletionConfig,
 }
 
 impl Default for SignalConfig {
@@ -266,6 +270,7 @@ impl Default for SignalConfig {
             skip_decay: 0.85,
             forgive: 0.5,
             affinity_half_life_days: 60.0,
+            completion: CompletionConfig::default(),
         }
     }
 }

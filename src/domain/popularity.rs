@@ -18,6 +18,8 @@ pub struct MarketPopularity {
 /// Popularity of every track. Score = `ln(1 + plays) / ln(1 + plays of the most played)`, in 0..1.
 #[derive(Debug, Clone, Default)]
 pub struct Popularity {
+    /// `[tracks]`: plays, decayed as the bundle counted them.
+    pub plays: Vec<f32>,
     /// `[tracks]`: global score.
     pub score: Vec<f32>,
     /// `[artists]`: score of the artist's plays, same formula over artists.
@@ -57,7 +59,14 @@ impl Popularity {
             })
             .collect();
         markets.sort_by(|a, b| a.market.cmp(&b.market));
-        Self { score: scores(plays), artist_score: scores(&artist_plays), top, global_top, markets }
+        Self {
+            plays: plays.to_vec(),
+            score: scores(plays),
+            artist_score: scores(&artist_plays),
+            top,
+            global_top,
+            markets,
+        }
     }
 
     /// The lists of a market, if it has plays.

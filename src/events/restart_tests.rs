@@ -146,6 +146,7 @@ proptest! {
             prop_assert_eq!(server.ingest(sent.clone(), NOW_MS).unwrap(), straight.ingest(sent, NOW_MS).unwrap());
             state.session_count();
             prop_assert_eq!(state.bits(), straight_state.bits());
+            prop_assert_eq!(state.completions().bits(), straight_state.completions().bits());
         }
     }
 }
@@ -165,6 +166,7 @@ fn a_start_reads_little_after_a_snapshot_and_keeps_the_duplicate_window() {
     let (again, restored, done) = start(copy.path());
     assert_eq!((done.from, done.applied, done.repeated, done.refused), (40, 2, 0, 0));
     assert_eq!(restored.bits(), state.bits(), "with what was served");
+    assert_eq!(restored.completions().bits(), state.completions().bits());
     let outcomes = again.ingest(batch(39..43), NOW_MS).unwrap();
     let [duplicate, accepted] = [EventOutcome::Duplicate, EventOutcome::Accepted];
     assert_eq!(outcomes, [duplicate.clone(), duplicate.clone(), duplicate, accepted]);
@@ -239,6 +241,7 @@ fn what_is_written_beside_events_is_the_state_of_one_moment() {
         let there = fresh();
         there.attach(vault);
         assert_eq!((at, there.bits()), (offset, state.bits()), "at {offset}");
+        assert_eq!(there.completions().bits(), state.completions().bits(), "at {offset}");
     }
 }
 

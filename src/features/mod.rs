@@ -4,8 +4,10 @@
 pub mod affinity;
 mod anchor;
 mod assembler;
+mod beta;
 mod bounded;
 mod bytes;
+mod completion;
 mod cross_columns;
 mod facts;
 mod heard;
@@ -24,12 +26,15 @@ mod seen;
 pub mod session;
 mod signals;
 mod state;
+mod tally;
 #[cfg(test)]
 pub(crate) mod testing;
 mod user_columns;
 
 pub use anchor::{anchor, sounding};
 pub use assembler::Assembler;
+pub use beta::{BetaGrid, CELLS, drawn};
+pub use completion::{Completions, Estimate};
 pub use cross_columns::CROSS_LEN;
 pub use facts::{Sound, duration_ms};
 pub use history::{History, SIGNALS_LEN};

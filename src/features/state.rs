@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::completion::Completions;
 use super::kept::{HOUR_MS, Kept, Owned};
 use super::layers::Layers;
 use super::seen::Seen;
@@ -41,6 +42,7 @@ pub struct StateStore {
     sessions: Layers<Owned>,
     profiles: Layers<Arc<UserProfile>>,
     vault: Arc<OnceLock<Vault>>,
+    completions: Completions,
     seen: Seen,
     newest_ms: AtomicI64,
     signals: SignalConfig,
@@ -65,6 +67,7 @@ impl StateStore {
             sessions: Layers::new(sessions, Arc::clone(&vault)),
             profiles: Layers::new(profiles, Arc::clone(&vault)),
             vault,
+            completions: Completions::new(signals.completion.clone()),
             seen: Seen::new(state.duplicate_window),
             newest_ms: AtomicI64::new(0),
             signals: signals.clone(),
@@ -75,10 +78,19 @@ impl StateStore {
         }
     }
 
-    /// Puts the store in front of what is on disk. For a store that is empty; a second disk is not taken.
+    /// Puts the store in front of what is on disk, and reads the counts of plays from it. For a store that is empty; a second disk is not taken.
     pub fn attach(&self, vault: Vault) {
         // Nobody attaches two.
-        let _ = self.vault.set(vault);
+        if self.vault.set(vault).is_ok()
+            && let Some(vault) = self.vault.get()
+        {
+            self.completions.load(vault);
+        }
+    }
+
+    /// How likely plays of tracks are to be completed.
+    pub fn completions(&self) -> &Completions {
+        &self.completions
     }
 
     /// How plays are graded here.
@@ -156,6 +168,7 @@ impl StateStore {
                 Ok(Applied { late, ..applied })
             })
         })?;
+        self.completions.note(catalogue, event, &applied);
         self.newest_ms.fetch_max(event.ts_ms, Ordering::Relaxed);
         Ok(applied)
     }
@@ -202,6 +215,7 @@ impl StateStore {
         if self.vault.get().is_some() {
             self.sessions.part();
             self.profiles.part();
+            self.completions.part();
         }
     }
 
@@ -216,11 +230,14 @@ impl StateStore {
         let first_hour = self.newest_ms.load(Ordering::Relaxed).saturating_sub(kept_ms) / HOUR_MS;
         let mut rows = 0;
         vault.write(offset, |batch| {
-            rows = self.sessions.write(vault, batch)? + self.profiles.write(vault, batch)?;
+            rows = self.sessions.write(vault, batch)?
+                + self.profiles.write(vault, batch)?
+                + self.completions.put(batch)?;
             batch.expire(first_hour)
         })?;
         self.sessions.release();
         self.profiles.release();
+        self.completions.release();
         Ok(rows)
     }
 

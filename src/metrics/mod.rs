@@ -3,6 +3,7 @@
 
 mod define;
 mod events;
+mod exploration;
 mod feature_log;
 mod http;
 mod node;
@@ -11,6 +12,7 @@ mod stages;
 use prometheus::{Registry, TextEncoder};
 
 pub use events::{EventMetrics, StreamMetrics};
+pub use exploration::ExplorationMetrics;
 pub use feature_log::FeatureLogMetrics;
 pub use http::HttpMetrics;
 pub use node::NodeMetrics;
@@ -31,6 +33,8 @@ pub struct Metrics {
     pub http: HttpMetrics,
     /// Per event.
     pub events: EventMetrics,
+    /// Of exploration.
+    pub exploration: ExplorationMetrics,
     /// Of the feature log.
     pub feature_log: FeatureLogMetrics,
     /// Of the stream between nodes.
@@ -51,6 +55,7 @@ impl Metrics {
             answers: AnswerMetrics::register(&registry)?,
             http: HttpMetrics::register(&registry)?,
             events: EventMetrics::register(&registry)?,
+            exploration: ExplorationMetrics::register(&registry)?,
             feature_log: FeatureLogMetrics::register(&registry)?,
             stream: StreamMetrics::register(&registry)?,
             node: NodeMetrics::register(&registry)?,

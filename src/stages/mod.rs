@@ -2,6 +2,7 @@
 
 pub mod context;
 pub mod explain;
+pub mod exposure;
 pub mod filter;
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -10,7 +10,9 @@ use super::{Shelf, VaultError};
 
 const NAME: &str = "state.sqlite";
 /// Version of the tables, in `PRAGMA user_version`; "SEH" and the version, in `PRAGMA application_id`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
+/// The version before there were counts of plays.
+const WITHOUT_COMPLETIONS: i64 = 1;
 const APPLICATION: i64 = 0x5345_4800;
 /// Bytes of a page: several profiles fit into one.
 const PAGE: u32 = 8_192;
@@ -73,7 +75,11 @@ fn existing(path: &Path, ground: &str) -> Result<(Connection, Option<u64>), Faul
             format!("format {version} is newer than this segue, which reads {FORMAT}: use the segue that wrote it");
         return Err(Fault::Failed(VaultError::new(why)));
     }
-    if (version, application) != (FORMAT, FORMAT) {
+    if (version, application) == (WITHOUT_COMPLETIONS, WITHOUT_COMPLETIONS) {
+        // Profiles may be older than the log: better counts that begin now than profiles that begin anew.
+        let tables = table(Shelf::Completions);
+        db.execute_batch(&format!("BEGIN; {tables} {} COMMIT;", marks()))?;
+    } else if (version, application) != (FORMAT, FORMAT) {
         return Err(Fault::Useless(format!("formats {version} and {application}: no state of segue")));
     }
     let fact = |name| db.query_row("SELECT value FROM facts WHERE name = ?1", [name], |row| row.get::<_, String>(0));
@@ -91,24 +97,30 @@ fn existing(path: &Path, ground: &str) -> Result<(Connection, Option<u64>), Faul
 
 fn fresh(path: &Path, ground: &str) -> Result<Connection, VaultError> {
     let db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, WRITER_KIB)?;
-    let tables = Shelf::ALL.map(|shelf| {
-        format!(
-            "CREATE TABLE {} (place INTEGER PRIMARY KEY, id TEXT NOT NULL, owner TEXT NOT NULL, hour INTEGER NOT NULL,
-             body BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;",
-            shelf.table()
-        )
-    });
+    let tables = Shelf::ALL.map(table);
     db.execute_batch(&format!(
         "PRAGMA page_size = {PAGE}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN;
          CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT; {}
-         CREATE INDEX sessions_owner ON sessions (owner); CREATE INDEX sessions_hour ON sessions (hour);
-         PRAGMA application_id = {}; PRAGMA user_version = {FORMAT};",
+         CREATE INDEX sessions_owner ON sessions (owner); CREATE INDEX sessions_hour ON sessions (hour); {}",
         tables.concat(),
-        APPLICATION + FORMAT
+        marks()
     ))?;
     db.execute("INSERT INTO facts VALUES ('ground', ?1), ('offset', '0')", [ground])?;
     db.execute_batch("COMMIT")?;
     Ok(db)
+}
+
+fn table(shelf: Shelf) -> String {
+    format!(
+        "CREATE TABLE {} (place INTEGER PRIMARY KEY, id TEXT NOT NULL, owner TEXT NOT NULL, hour INTEGER NOT NULL,
+         body BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;",
+        shelf.table()
+    )
+}
+
+/// Marks a file as one of this version.
+fn marks() -> String {
+    format!("PRAGMA application_id = {}; PRAGMA user_version = {FORMAT};", APPLICATION + FORMAT)
 }
 
 /// A connection for reads.

@@ -133,7 +133,7 @@ fn another_ground_and_a_broken_file_begin_anew() {
     drop(vault);
     rusqlite::Connection::open(&file)
         .unwrap()
-        .execute_batch(&format!("PRAGMA user_version = 2; PRAGMA application_id = {}", 0x5345_4802))
+        .execute_batch(&format!("PRAGMA user_version = 3; PRAGMA application_id = {}", 0x5345_4803))
         .unwrap();
     let refused = Vault::open(dir.path(), "h").err().unwrap();
     assert!(refused.to_string().contains("newer than this segue"), "{refused}");
@@ -178,4 +178,37 @@ fn a_file_whose_pages_are_damaged_is_not_used_twice() {
     put(&vault).unwrap();
     drop(vault);
     assert_eq!(Vault::open(dir.path(), "g").unwrap().1, 1, "the new one is used");
+}
+
+#[test]
+fn a_file_of_the_version_before_keeps_its_rows_and_gets_the_new_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let (vault, _) = Vault::open(dir.path(), "g").unwrap();
+    vault.write(7, |batch| batch.put(Shelf::Profiles, row("u", "", b"x"))).unwrap();
+    drop(vault);
+    let sql = format!("DROP TABLE completions; PRAGMA user_version = 1; PRAGMA application_id = {}", 0x5345_4801);
+    rusqlite::Connection::open(dir.path().join("state.sqlite")).unwrap().execute_batch(&sql).unwrap();
+    for _ in 0..2 {
+        let (vault, offset) = Vault::open(dir.path(), "g").unwrap();
+        assert_eq!((offset, vault.damaged(), vault.all(Shelf::Profiles).len()), (7, 0, 1));
+        vault.write(7, |batch| batch.put(Shelf::Completions, row("track 1", "", b"y"))).unwrap();
+    }
+}
+
+#[test]
+fn each_reads_all_rows_and_counts_those_that_make_no_sense() {
+    let dir = tempfile::tempdir().unwrap();
+    let (vault, _) = Vault::open(dir.path(), "g").unwrap();
+    let ids = ["a", "b", "c"];
+    vault.write(1, |batch| ids.iter().try_for_each(|id| batch.put(Shelf::Completions, row(id, "", b"x")))).unwrap();
+    let db = rusqlite::Connection::open(dir.path().join("state.sqlite")).unwrap();
+    db.execute("UPDATE completions SET body = x'00' WHERE id = 'b'", []).unwrap();
+    let mut read = Vec::new();
+    vault.each(Shelf::Completions, |id, body| {
+        read.push((id.to_owned(), body.to_vec()));
+        (id != "c").then_some(())
+    });
+    read.sort();
+    assert_eq!(read, [("a".into(), b"x".to_vec()), ("c".into(), b"x".to_vec())]);
+    assert_eq!(vault.damaged(), 2, "one was changed, one is refused");
 }

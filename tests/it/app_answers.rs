@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::app_support::{TestApp, ids};
 
 /// The stages of the funnel in the order in which they report.
-const STAGES: [&str; 25] = [
+const STAGES: [&str; 26] = [
     "session",
     "profile",
     "user_vector",
@@ -30,6 +30,7 @@ const STAGES: [&str; 25] = [
     "skip_penalty",
     "popularity_penalty",
     "dpp",
+    "explore",
     "separation",
     "transitions",
 ];

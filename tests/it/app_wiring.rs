@@ -8,7 +8,7 @@ use segue::stages::observe::TraceStore;
 
 use crate::app_support::TestApp;
 
-const SERVING: [&str; 31] = [
+const SERVING: [&str; 33] = [
     "context session Skip",
     "context profile Skip",
     "context user_vector Skip",
@@ -32,9 +32,11 @@ const SERVING: [&str; 31] = [
     "rerank skip_penalty",
     "rerank popularity_penalty",
     "rerank dpp",
+    "rerank explore",
     "rerank separation",
     "rerank transitions",
     "observe served",
+    "observe exposure",
     "observe trace",
     "observe metrics",
     "rung user_top user_top",
@@ -71,8 +73,9 @@ fn policy_filters_can_be_switched_off() {
 fn rerankers_follow_the_configuration() {
     let app = TestApp::with(|config| {
         (config.rerank.diversity, config.rerank.transitions) = (DiversityMethod::Mmr, false);
+        (config.exploration.positions, config.exploration.more_positions) = (vec![], vec![]);
     });
-    let expected = SERVING.into_iter().filter(|stage| *stage != "rerank transitions");
+    let expected = SERVING.into_iter().filter(|stage| !["rerank explore", "rerank transitions"].contains(stage));
     assert_eq!(wiring(&app), expected.map(|stage| stage.replace("dpp", "mmr")).collect::<Vec<_>>());
 }
 
@@ -80,7 +83,7 @@ fn rerankers_follow_the_configuration() {
 fn offline_pipelines_note_nothing() {
     let app = TestApp::new();
     let offline = app.engine.wiring().offline(segue::app::Repeats::Allowed).unwrap().wiring();
-    let hidden = ["filter played_in_session", "filter served_before", "rerank transitions"];
+    let hidden = ["filter played_in_session", "filter served_before", "rerank explore", "rerank transitions"];
     let kept = |stage: &&str| !hidden.contains(stage) && !stage.starts_with("observe");
     assert_eq!(offline, SERVING.into_iter().filter(kept).collect::<Vec<_>>());
 }

@@ -1,11 +1,13 @@
 //! Observers: metrics, what was served, the trace of every answer, and the rows of the feature log.
 
+mod exposure;
 mod features;
 mod metrics;
 mod recall;
 mod served;
 mod trace;
 
+pub use exposure::ExposureObserver;
 pub use features::{FeatureObserver, FeatureSink};
 pub use metrics::MetricsObserver;
 pub use recall::RecallObserver;

@@ -1,10 +1,11 @@
 //! Re-rankers, in wiring order: skip penalty, popularity penalty, diversity (a determinantal point process or maximal
-//! marginal relevance), separation, transitions. None of them touches a list that the caller brought (`POST /v1/rank`): that
+//! marginal relevance), exploration, separation, transitions. None of them touches a list that the caller brought (`POST /v1/rank`): that
 //! one is answered in rank order.
 
 mod beam;
 mod diversity;
 mod dpp;
+mod explore;
 mod flow;
 mod greedy;
 mod likeness;
@@ -13,11 +14,13 @@ mod popularity_penalty;
 mod search;
 mod separation;
 mod skip_penalty;
+mod thompson;
 mod transitions;
 mod windows;
 
 pub use diversity::Diversity;
 pub use dpp::Dpp;
+pub use explore::{Explore, ExploreRules};
 pub use greedy::Objective;
 pub use likeness::Likeness;
 pub use mmr::Mmr;
