@@ -18,13 +18,14 @@ fn sums(fixture: &Fixture, catalogue: &Catalogue, as_of_ms: i64) -> BTreeMap<(St
     for event in fixture.events.iter().filter(|event| event.ts_ms < as_of_ms) {
         let Some(id) = &event.track_id else { continue };
         let track = catalogue.find(id.as_str()).unwrap();
-        let weight = match event.kind {
-            EventType::Like | EventType::AddToPlaylist | EventType::Unlike | EventType::Dislike => {
-                let now = matches!(event.kind, EventType::Like | EventType::AddToPlaylist);
-                let before = liked.insert((event.user_id.to_string(), id.to_string()), now).unwrap_or_default();
-                if now && !before { 1.0 } else { 0.0 }
-            }
-            _ => played(fixture, event, duration_ms(catalogue.track(track))),
+        let likes = [EventType::Like, EventType::AddToPlaylist];
+        let takes_back = [EventType::Unlike, EventType::Dislike];
+        let weight = if likes.contains(&event.kind) || takes_back.contains(&event.kind) {
+            let now = likes.contains(&event.kind);
+            let before = liked.insert((event.user_id.to_string(), id.to_string()), now).unwrap_or_default();
+            if now && !before { 1.0 } else { 0.0 }
+        } else {
+            played(fixture, event, duration_ms(catalogue.track(track)))
         };
         let left = weight * 2f64.powf(-((as_of_ms - event.ts_ms) as f64) / (60.0 * DAY_MS));
         let genre = catalogue.genres()[catalogue.genre_of(track).at()].clone();
