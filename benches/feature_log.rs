@@ -25,7 +25,7 @@ use segue::stages::observe::{FeatureSink, TraceStore};
 use segue::tables::{Hour, Packing, read_events};
 
 /// Events before the first answer.
-const PAST: usize = 20_000;
+const PAST: usize = 4_000;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();

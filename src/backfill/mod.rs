@@ -1,6 +1,9 @@
 //! Training rows from old events (`docs/formats.md`): the events are replayed in time order through the code that serves,
 //! and every row holds what that code computed just before a play began.
 
+mod aggregate;
+#[cfg(test)]
+mod aggregate_tests;
 mod data;
 mod error;
 mod join;
@@ -18,6 +21,7 @@ mod settling;
 mod tests;
 mod towers;
 
+pub use aggregate::{AggregatePlan, AggregateSummary, aggregate};
 pub use error::BackfillError;
 pub use join::{JoinPlan, JoinSummary, join};
 pub use part::UserPart;

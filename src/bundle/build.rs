@@ -173,7 +173,7 @@ fn write_files(
     }
     vectors_file::write(&staging.path(VECTORS), index.vectors()).map_err(|e| BundleError::file(VECTORS, e))?;
     index.save(staging.directory()).map_err(|e| BundleError::file(layout::index_file(index.engine()), e))?;
-    write_plays(&staging.path(POPULARITY), rows).map_err(|e| BundleError::file(POPULARITY, e.fault))?;
+    plays::write(&staging.path(POPULARITY), rows).map_err(|e| BundleError::file(POPULARITY, e.fault))?;
     let top: Vec<_> = popularity.global_top.iter().map(|track| &catalogue.track(*track).track_id).collect();
     staging.write(GLOBAL_TOP, &json(GLOBAL_TOP, &top)?)?;
     let rules = match &config.intents {
@@ -184,12 +184,6 @@ fn write_files(
         }
     };
     staging.write(INTENTS, &json(INTENTS, &rules)?)
-}
-
-fn write_plays(path: &Path, rows: &[PlaysRow]) -> Result<(), tables::TableError> {
-    let mut writer = tables::RowWriter::create(path, PlaysRow::COLUMNS)?;
-    rows.iter().try_for_each(|row| writer.write(row.clone()))?;
-    writer.finish().map(|_| ())
 }
 
 fn json<T: serde::Serialize>(file: &str, value: &T) -> Result<Vec<u8>, BundleError> {

@@ -1,11 +1,12 @@
 //! Play counts that decay: what popularity is made of.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use crate::config::SignalConfig;
 use crate::domain::{Catalogue, Event, Popularity, TOP_LEN, TrackIx, by_score};
 use crate::features;
-use crate::tables::{Column, Type};
+use crate::tables::{Column, RowWriter, TableError, Type};
 
 /// Milliseconds of a day.
 const DAY_MS: f64 = 86_400_000.0;
@@ -96,6 +97,14 @@ impl PlayCounter {
         popularity(catalogue, &self.rows(now_ms))
     }
 
+    /// Writes `popularity.parquet` as of `now_ms`; returns the number of rows.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub fn write(&self, path: &Path, now_ms: i64) -> Result<u64, TableError> {
+        write(path, &self.rows(now_ms))
+    }
+
     /// Counts one play.
     fn add(&mut self, track: TrackIx, market: Option<&str>, ts_ms: i64) {
         self.plays += 1;
@@ -143,6 +152,13 @@ impl PlayCounter {
         };
         played.into_iter().enumerate().map(row).collect()
     }
+}
+
+/// Writes the table; returns the number of rows.
+pub(super) fn write(path: &Path, rows: &[PlaysRow]) -> Result<u64, TableError> {
+    let mut writer = RowWriter::create(path, PlaysRow::COLUMNS)?;
+    rows.iter().try_for_each(|row| writer.write(row.clone()))?;
+    writer.finish()
 }
 
 /// Builds the popularity from the table.

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
+
 use super::common::ConfigArgs;
 use super::progress::Progress;
-use crate::backfill::{self, RankerPlan, TowersPlan, UserPart};
+use crate::backfill::{self, AggregatePlan, RankerPlan, TowersPlan, UserPart};
+use crate::bundle::AsOf;
 use crate::inference::Runtime;
 
-/// Turns old events into training rows through the serving feature code
+/// Turns old events into training rows and aggregates through the serving feature code
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Rows for the towers: items.parquet, towers.parquet
@@ -20,6 +23,11 @@ pub(super) enum Command {
         after_help = "Example:\n  segue backfill ranker --data data/world --bundle out/tower-bundle \\\n      --rows out/rows --out out/rows"
     )]
     Ranker(RankerArgs),
+    /// Popularity by market and listeners' tastes as of one moment: popularity.parquet, tastes.parquet
+    #[command(
+        after_help = "Example:\n  segue backfill aggregate --data archive --out out/daily --as-of 2026-01-31T00:00:00Z"
+    )]
+    Aggregate(AggregateArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -73,8 +81,24 @@ pub(super) struct RankerArgs {
     partition: UserPart,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct AggregateArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Canonical tables: tracks.parquet, events.parquet (or an archive of events)
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Where the tables go; made if absent
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Up to when events count: end, Unix ms or an RFC 3339 instant
+    #[arg(long, default_value = "end")]
+    as_of: AsOf,
+}
+
 pub(super) fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Aggregate(args) => aggregate(args),
         Command::Towers(args) => towers(args),
         Command::Ranker(args) => ranker(args),
     }
@@ -126,6 +150,28 @@ fn ranker(args: RankerArgs) -> anyhow::Result<()> {
         plan.seed,
         100.0 * done.retrieved as f64 / (done.groups + done.unended).max(1) as f64,
         done.unended,
+    );
+    Ok(())
+}
+
+fn aggregate(args: AggregateArgs) -> anyhow::Result<()> {
+    let config = args.config.load(&[])?;
+    let as_of_ms = match args.as_of {
+        AsOf::End => None,
+        AsOf::Ms(ms) => Some(ms),
+        AsOf::RankFrom | AsOf::TestFrom => bail!("--as-of: a history is not split; give end, Unix ms or an instant"),
+    };
+    let plan = AggregatePlan { data: args.data, out: args.out, as_of_ms };
+    let done = backfill::aggregate(&plan, &config, &mut shown())?;
+    println!(
+        "{}: {} rows of popularity, {} tastes of {} listeners as of {} ({} ms), {} events were refused",
+        plan.out.display(),
+        done.popularity,
+        done.tastes,
+        done.listeners,
+        instant(done.as_of_ms),
+        done.as_of_ms,
+        done.refused,
     );
     Ok(())
 }

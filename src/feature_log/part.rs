@@ -55,9 +55,9 @@ impl Part {
         let path = |table| Ok(hour.make(&dir.join(table))?.join(name).with_added_extension("parquet"));
         let paths = [path(ANSWERS)?, path(CANDIDATES)?, path(ITEMS)?];
         Ok(Self {
-            answers: RowWriter::create(&paths[0], ANSWER_COLUMNS)?,
+            answers: RowWriter::of_vectors(&paths[0], ANSWER_COLUMNS)?,
             candidates: FlatWriter::create(&paths[1], &candidate_columns(), packing, group_rows)?,
-            items: RowWriter::create(&paths[2], ITEM_COLUMNS)?,
+            items: RowWriter::of_vectors(&paths[2], ITEM_COLUMNS)?,
             held: CandidateBatch::new(),
             known: Vec::new(),
             paths,

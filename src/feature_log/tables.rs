@@ -71,9 +71,9 @@ pub(super) const ITEM_COLUMNS: &[Column] = &[
 /// Columns of `candidates` before those of user by item.
 const FIRST: [(Column, Coding); 9] = [
     (Column::required("recommendation_id", Type::Words), Coding::Distinct),
-    (Column::required("track_ix", Type::Int32), Coding::Distinct),
-    (Column::optional("position", Type::Int32), Coding::Distinct),
-    (Column::optional("propensity", Type::Float32), Coding::Distinct),
+    (Column::required("track_ix", Type::Int32), Coding::Split),
+    (Column::optional("position", Type::Int32), Coding::Split),
+    (Column::optional("propensity", Type::Float32), Coding::Plain),
     (Column::optional("score", Type::Float32), Coding::Split),
     (Column::required("complete", Type::Float32), Coding::Split),
     (Column::required("skip", Type::Float32), Coding::Split),
@@ -88,7 +88,7 @@ const HARDLY_REPEAT: [&str; 6] =
 /// All columns of `candidates`, and how they are laid out.
 pub(super) fn candidate_columns() -> Vec<(Column, Coding)> {
     let cross = CROSS.iter().map(|column| {
-        let coding = if HARDLY_REPEAT.contains(&column.name) { Coding::Split } else { Coding::Distinct };
+        let coding = if HARDLY_REPEAT.contains(&column.name) { Coding::Split } else { Coding::Plain };
         (Column::required(column.name, Type::Float32), coding)
     });
     FIRST.into_iter().chain(cross).collect()

@@ -43,8 +43,10 @@ pub enum Flat {
 /// How the values of a column are laid out before they are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
-    /// By a dictionary: for few distinct values. Split where there turn out to be many.
+    /// By a dictionary: for text that repeats.
     Distinct,
+    /// As they are: for numbers that repeat, which compression finds sooner than a dictionary does.
+    Plain,
     /// First bytes of all numbers, then second bytes, and so on: for numbers that hardly repeat.
     Split,
 }
@@ -97,7 +99,8 @@ impl FlatWriter {
         for (Column(name, kind, _), coding) in columns {
             let name = ColumnPath::from(*name);
             if *kind != Type::Words {
-                properties = properties.set_column_encoding(name.clone(), Encoding::BYTE_STREAM_SPLIT);
+                let encoding = if *coding == Coding::Split { Encoding::BYTE_STREAM_SPLIT } else { Encoding::PLAIN };
+                properties = properties.set_column_encoding(name.clone(), encoding);
             }
             properties = properties.set_column_dictionary_enabled(name, *coding == Coding::Distinct);
         }
@@ -234,7 +237,7 @@ mod tests {
         (Column::required("who", Type::Words), Coding::Distinct),
         (Column::required("f", Type::Float32), Coding::Split),
         (Column::optional("g", Type::Float32), Coding::Distinct),
-        (Column::required("i", Type::Int32), Coding::Distinct),
+        (Column::required("i", Type::Int32), Coding::Plain),
         (Column::optional("j", Type::Int32), Coding::Split),
     ];
 
