@@ -35,7 +35,7 @@ WARM_UP = 20
 STEP = 1.05
 # How many times k the short codes hand over to be scored again.
 REFINE = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-MISSES = "0.5,0.4,0.3,0.25,0.2,0.15,0.1,0.07,0.05,0.03,0.02,0.01"
+MISSES = "0.5,0.4,0.3,0.25,0.2,0.15,0.1,0.07,0.05,0.03,0.02,0.01,0.005,0.003,0.001"
 
 
 def say(text):
