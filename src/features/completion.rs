@@ -73,7 +73,7 @@ pub struct Estimate {
 ///
 /// A track is expected to be as its artist is, an artist as the genre, a genre as all tracks: what is known of each counts
 /// like a configured number of plays for the one below. 40 bytes a track, an artist, a genre, in chunks of 64 that come with
-/// the first event of one of them, so memory is bounded by the catalogue. Readers wait for a writer for a microsecond or two.
+/// the first event of one of them, so memory is bounded by the catalogue. Readers wait for a writer while it counts.
 pub struct Completions {
     held: RwLock<Held>,
     config: CompletionConfig,
@@ -118,7 +118,7 @@ impl Completions {
         self.promoted.load(Ordering::Relaxed)
     }
 
-    /// Takes note of an event that was applied. A microsecond, a few more while its track is cold.
+    /// Takes note of an event that was applied. Constant time, more while its track is cold.
     pub(super) fn note(&self, catalogue: &Catalogue, event: &Event, applied: &Applied) {
         let ends = [applied.ended, applied.displaced];
         let shown = if event.kind == EventType::Impression { event.track_id.as_ref() } else { None };

@@ -39,7 +39,7 @@ impl Observer for ExposureObserver {
         "exposure"
     }
 
-    /// Two locks, each for a microsecond or two.
+    /// Two locks, each for as long as it takes to count.
     fn observe(&mut self, context: &RequestContext, answer: &Answer) {
         if context.request.candidates.is_some() {
             return;
