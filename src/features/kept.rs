@@ -21,6 +21,8 @@ pub(super) trait Kept: Clone + Send + Sync + 'static {
     fn id_text(id: &Self::Id) -> &str;
     /// The inverse of [`Kept::id_text`].
     fn id_of(text: &str) -> Option<Self::Id>;
+    /// Whether somebody else holds the same value.
+    fn is_shared(&self) -> bool;
     /// What it weighs in memory with its id.
     fn bytes(&self, id: &Self::Id) -> usize;
     /// By whom it is found on disk, if by anybody.
@@ -50,6 +52,10 @@ impl Kept for Owned {
 
     fn id_of(text: &str) -> Option<SessionId> {
         SessionId::new(text).ok()
+    }
+
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.state) > 1
     }
 
     fn bytes(&self, id: &SessionId) -> usize {
@@ -87,6 +93,10 @@ impl Kept for Arc<UserProfile> {
 
     fn id_of(text: &str) -> Option<UserId> {
         UserId::new(text).ok()
+    }
+
+    fn is_shared(&self) -> bool {
+        Self::strong_count(self) > 1
     }
 
     fn bytes(&self, id: &UserId) -> usize {

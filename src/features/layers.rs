@@ -155,9 +155,11 @@ impl<V: Kept> Layers<V> {
                 entry.insert(slot)
             }
         };
+        // What nobody else holds is not in the cache.
+        let is_shared = slot.as_ref().is_some_and(V::is_shared);
         let done = change(slot);
         let after = weight(id, slot);
-        if slot.is_none() || self.cache.contains_key(id) {
+        if slot.is_none() || is_shared && self.cache.contains_key(id) {
             self.show(id, slot.as_ref());
         }
         if slot.is_none() && !was_there {
