@@ -123,7 +123,7 @@ impl<V: Kept> Layers<V> {
 
     /// Whether a read of this id does not need the disk.
     pub(super) fn is_at_hand(&self, id: &V::Id) -> bool {
-        self.vault.get().is_none() || self.stripe(id).find(id).is_some() || self.cache.contains_key(id)
+        self.vault.get().is_none() || self.cache.contains_key(id) || self.stripe(id).find(id).is_some()
     }
 
     /// Changes the value of an id, made or removed as `change` likes; what it leaves untouched stays so. Writers of one id
