@@ -15,14 +15,13 @@ const ROWS_A_CHECK: usize = 4_096;
 pub struct ExactIndex {
     vectors: Arc<ItemVectors>,
     best: TopK,
-    hits: Vec<(TrackIx, f32)>,
     gate: Gate,
 }
 
 impl ExactIndex {
     /// An index over the rows that `vectors` were built with. Copies nothing.
     pub fn new(vectors: Arc<ItemVectors>) -> Self {
-        Self { vectors, best: TopK::default(), hits: Vec::new(), gate: Gate::default() }
+        Self { vectors, best: TopK::default(), gate: Gate::default() }
     }
 }
 
@@ -49,17 +48,7 @@ impl VectorIndex for ExactIndex {
         for (block, vectors) in (0u32..).zip(self.vectors.as_slice().chunks(ROWS_A_CHECK * dim)) {
             let first = block * ROWS_A_CHECK as u32;
             let scored = (first..).zip(vectors.chunks_exact(dim)).map(|(row, v)| (TrackIx(row), dot(v, query)));
-            match &mut filter {
-                None => scored.for_each(|(track, score)| self.best.offer(track, score)),
-                Some(filter) => {
-                    let bar = self.best.bar();
-                    self.hits.clear();
-                    self.hits.extend(scored.filter(|(_, score)| *score >= bar));
-                    let removed = self.gate.removed(self.hits.iter().map(|hit| hit.0), &mut **filter);
-                    let kept = self.hits.iter().zip(removed).filter(|(_, removed)| !**removed);
-                    kept.for_each(|((track, score), _)| self.best.offer(*track, *score));
-                }
-            }
+            self.gate.offer(scored, filter.as_deref_mut(), &mut self.best);
             if deadline.passed() {
                 break;
             }

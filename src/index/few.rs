@@ -18,13 +18,13 @@ pub(super) struct Few {
     /// Rows that may be found.
     rows: Arc<AtomicUsize>,
     best: TopK,
-    hits: Vec<(TrackIx, f32)>,
+    rows_of_chunk: Vec<TrackIx>,
     gate: Gate,
 }
 
 impl Few {
     pub(super) fn new(all: Box<dyn VectorIndex>, vectors: Arc<ItemVectors>, rows: Arc<AtomicUsize>) -> Self {
-        Self { all, vectors, rows, best: TopK::default(), hits: Vec::new(), gate: Gate::default() }
+        Self { all, vectors, rows, best: TopK::default(), rows_of_chunk: Vec::new(), gate: Gate::default() }
     }
 
     /// Scores the rows that the filter names, and those that were added since it learnt them.
@@ -34,15 +34,12 @@ impl Few {
         let mut from = 0;
         while from < named + added && (from == 0 || !deadline.passed()) {
             let until = (from + ROWS_A_CHECK).min(named + added);
-            let bar = self.best.bar();
             let few = filter.only().unwrap_or_default();
             let row = |at: usize| few.get(at).copied().unwrap_or(TrackIx((built + at - named) as u32));
-            let scored = (from..until).map(row).map(|track| (track, dot(self.vectors.row(track.at()), query)));
-            self.hits.clear();
-            self.hits.extend(scored.filter(|(_, score)| *score >= bar));
-            let removed = self.gate.removed(self.hits.iter().map(|hit| hit.0), filter);
-            let kept = self.hits.iter().zip(removed).filter(|(_, removed)| !**removed);
-            kept.for_each(|((track, score), _)| self.best.offer(*track, *score));
+            self.rows_of_chunk.clear();
+            self.rows_of_chunk.extend((from..until).map(row));
+            let scored = self.rows_of_chunk.iter().map(|track| (*track, dot(self.vectors.row(track.at()), query)));
+            self.gate.offer(scored, Some(&mut *filter), &mut self.best);
             from = until;
         }
     }

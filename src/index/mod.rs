@@ -96,6 +96,7 @@ impl<F: FnMut(&[TrackIx], &mut [bool])> RowFilter for F {
 struct Gate {
     tracks: Vec<TrackIx>,
     removed: Vec<bool>,
+    hits: Vec<(TrackIx, f32)>,
 }
 
 impl Gate {
@@ -107,6 +108,23 @@ impl Gate {
         self.removed.resize(self.tracks.len(), false);
         filter.mark(&self.tracks, &mut self.removed);
         &self.removed
+    }
+
+    /// Offers rows with their scores to the best so far. The filter is asked only for those that reach the bar.
+    fn offer(
+        &mut self,
+        scored: impl Iterator<Item = (TrackIx, f32)>,
+        filter: Option<&mut (dyn RowFilter + '_)>,
+        best: &mut TopK,
+    ) {
+        let Some(filter) = filter else { return scored.for_each(|(track, score)| best.offer(track, score)) };
+        let (bar, mut hits) = (best.bar(), std::mem::take(&mut self.hits));
+        hits.clear();
+        hits.extend(scored.filter(|(_, score)| *score >= bar));
+        let removed = self.removed(hits.iter().map(|hit| hit.0), filter);
+        let kept = hits.iter().zip(removed).filter(|(_, removed)| !**removed);
+        kept.for_each(|((track, score), _)| best.offer(*track, *score));
+        self.hits = hits;
     }
 }
 

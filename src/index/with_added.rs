@@ -15,13 +15,12 @@ pub(super) struct WithAdded<I> {
     /// Rows that may be found. The vectors may hold one more, of which nothing else knows yet.
     rows: Arc<AtomicUsize>,
     best: TopK,
-    hits: Vec<(TrackIx, f32)>,
     gate: Gate,
 }
 
 impl<I> WithAdded<I> {
     pub(super) fn new(built: I, vectors: Arc<ItemVectors>, rows: Arc<AtomicUsize>) -> Self {
-        Self { built, vectors, rows, best: TopK::default(), hits: Vec::new(), gate: Gate::default() }
+        Self { built, vectors, rows, best: TopK::default(), gate: Gate::default() }
     }
 }
 
@@ -50,15 +49,8 @@ impl<I: VectorIndex> VectorIndex for WithAdded<I> {
         }
         self.best.start(k.min(rows.end));
         out.drain(..).for_each(|hit| self.best.offer(hit.track, hit.score));
-        let bar = self.best.bar();
         let scored = rows.map(|row| (TrackIx(row as u32), dot(self.vectors.row(row), query.as_slice())));
-        self.hits.clear();
-        self.hits.extend(scored.filter(|(_, score)| *score >= bar));
-        if let Some(filter) = &mut filter {
-            let mut removed = self.gate.removed(self.hits.iter().map(|hit| hit.0), &mut **filter).iter();
-            self.hits.retain(|_| !removed.next().copied().unwrap_or(true));
-        }
-        self.hits.iter().for_each(|(track, score)| self.best.offer(*track, *score));
+        self.gate.offer(scored, filter, &mut self.best);
         self.best.finish(out);
         Ok(())
     }

@@ -38,7 +38,6 @@ pub(super) struct Lists {
     dots: Vec<i32>,
     best: TopK,
     gate: Gate,
-    strays: Vec<(TrackIx, f32)>,
     any_live: bool,
     /// Rows that the filter was asked for, and that it let through.
     asked: usize,
@@ -61,7 +60,6 @@ impl Lists {
             dots: Vec::new(),
             best: TopK::default(),
             gate: Gate::default(),
-            strays: Vec::new(),
             any_live: false,
             asked: 0,
             let_through: 0,
@@ -203,14 +201,9 @@ impl Lists {
 
     /// Scores the added rows that no cell describes.
     fn score_strays(&mut self, filter: &mut Option<&mut dyn RowFilter>) {
-        self.strays.clear();
         let query = &self.probe.query;
-        self.strays.extend(self.live.strays().iter().map(|(track, vector)| (*track, dot(vector, query))));
-        if let Some(filter) = filter {
-            let mut removed = self.gate.removed(self.strays.iter().map(|hit| hit.0), &mut **filter).iter();
-            self.strays.retain(|_| !removed.next().copied().unwrap_or(true));
-        }
-        self.strays.iter().for_each(|(track, score)| self.best.offer(*track, *score));
+        let scored = self.live.strays().iter().map(|(track, vector)| (*track, dot(vector, query)));
+        self.gate.offer(scored, filter.as_deref_mut(), &mut self.best);
     }
 }
 
