@@ -93,7 +93,14 @@ impl Opened {
         }
         let (path, first) =
             last.as_ref().map_or_else(|| (files::segment_path(&dir, marked, 0), marked), |f| (f.path.clone(), f.first));
-        let mut active = match Segment::writable(&path, first, limits.durability, now) {
+        // What lies beyond the mark is there only if the last entry says so itself: its offset may be what is damaged.
+        let writable = Segment::writable(&path, first, limits.durability, now).and_then(|active| {
+            if active.next() > marked {
+                active.check_last()?;
+            }
+            Ok(active)
+        });
+        let mut active = match writable {
             Ok(active) => active,
             Err(SegmentError::Damaged(why)) => {
                 let file = last.unwrap_or(SegmentFile { path, first, repairs: 0, bytes: 0 });

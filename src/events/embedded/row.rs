@@ -21,6 +21,10 @@ pub(super) const INSERT: &str =
 pub(super) const SELECT: &str = "SELECT at, kind, listener, event_id, session, ts_ms, track, position_ms, duration_ms,
     played_ms, reason_start, reason_end, recommendation, market, device, local_hour, sum
     FROM events WHERE at >= ?1 ORDER BY at";
+/// Gives what [`read`] takes, of the last entry.
+pub(super) const LAST: &str = "SELECT at, kind, listener, event_id, session, ts_ms, track, position_ms, duration_ms,
+    played_ms, reason_start, reason_end, recommendation, market, device, local_hour, sum
+    FROM events ORDER BY at DESC LIMIT 1";
 /// Puts an entry in another's place.
 pub(super) const REPLACE: &str =
     "REPLACE INTO events VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)";

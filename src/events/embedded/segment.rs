@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
-use super::row::{self, INSERT, REPLACE, SELECT, TABLE};
+use super::row::{self, INSERT, LAST, REPLACE, SELECT, TABLE};
 use crate::config::Durability;
 use crate::domain::UserId;
 use crate::events::{Entry, EventLogError, Position};
@@ -133,6 +133,17 @@ impl Segment {
     /// Reads how far the file goes, for one that was opened as [`Segment::existing`].
     pub(super) fn read_end(&self) -> Result<u64, SegmentError> {
         end(&self.db, self.first)
+    }
+
+    /// Whether the last entry is as it was written: the end of the file is told by its offset.
+    ///
+    /// # Errors
+    /// `Damaged` if it is not.
+    pub(super) fn check_last(&self) -> Result<(), SegmentError> {
+        let last = self.db.query_row(LAST, [], row::read).optional()?;
+        last.map_or(Ok(()), |read| {
+            read.map(|_| ()).map_err(|why| SegmentError::Damaged(format!("the last entry: {why}")))
+        })
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -205,6 +205,19 @@ fn a_missing_end_is_counted_to_the_entry() {
     assert_eq!(read(copy.path(), 5).0.len(), 1);
 }
 
+#[test]
+fn a_last_entry_that_moved_does_not_move_the_end() {
+    let (dir, metrics) = (tempfile::tempdir().unwrap(), metrics());
+    let log = open(dir.path(), &metrics);
+    log.append(&batch("u", 0..134)).unwrap();
+    drop(log);
+    let file = rusqlite::Connection::open(file_ending(dir.path(), ".db")).unwrap();
+    assert_eq!(file.execute("UPDATE events SET at = 389 WHERE at = 133", []).unwrap(), 1);
+    drop(file);
+    assert_eq!(read(dir.path(), 0), (numbered(&batch("u", 0..133)), 1));
+    assert_eq!(open(dir.path(), &metrics).append(&batch("u", 0..1)).unwrap(), 134..135);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
