@@ -190,7 +190,8 @@ impl Wiring {
     /// The retrievers of one lane with their quotas, in the order in which they propose.
     pub fn retrievers(&self) -> Vec<(Box<dyn Retriever>, usize)> {
         let (bundle, quota) = (&self.bundle, &self.config.retrieval);
-        let two_tower = TwoTower::new(bundle.index.searcher(), Arc::clone(&bundle.vectors), self.selective_filters());
+        let (vectors, filters) = (Arc::clone(&bundle.vectors), self.selective_filters());
+        let two_tower = TwoTower::new(bundle.index.searcher(), vectors, quota.queries, filters);
         let artists = SessionArtists::new(Arc::clone(&bundle.catalogue), Arc::clone(&self.charts));
         vec![
             (Box::new(two_tower), quota.two_tower),

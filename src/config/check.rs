@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
-use super::Config;
 use super::faults::{Fault, Problem};
 use super::layers::Setting;
+use super::{Config, QueryShares};
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 74] = [
+const RANGES: [(&str, f64, f64); 77] = [
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -32,6 +32,9 @@ const RANGES: [(&str, f64, f64); 74] = [
     ("retrieval.fresh", 0.0, 10_000.0),
     ("retrieval.exploration", 0.0, 10_000.0),
     ("retrieval.fresh_days", 1.0, 3_650.0),
+    ("retrieval.queries.seeds", 0.0, 0.5),
+    ("retrieval.queries.session", 0.0, 0.5),
+    ("retrieval.queries.long_term", 0.0, 0.5),
     ("rerank.audio_share", 0.0, 1.0),
     ("rerank.artist_most", 1.0, 50.0),
     ("rerank.album_most", 1.0, 50.0),
@@ -110,7 +113,7 @@ pub(super) fn one_key(setting: &Setting) -> Result<(), Problem> {
 
 /// Checks what depends on several keys. `given`: the winning setting of each key that a layer set.
 pub(super) fn across_keys(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
-    early_skips(config, given).or_else(|| exposure(config, given))
+    early_skips(config, given).or_else(|| exposure(config, given)).or_else(|| queries(config, given))
 }
 
 fn exposure(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
@@ -120,6 +123,19 @@ fn exposure(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault>
     }
     let set_by = given.get("exploration.floor").or_else(|| given.get("exploration.ceiling"))?;
     let why = format!("exploration.floor ({floor}) must not exceed exploration.ceiling ({ceiling})");
+    Some(set_by.fault(Problem::Refused(why)))
+}
+
+fn queries(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
+    let QueryShares { seeds, session, long_term } = config.retrieval.queries;
+    let sum = seeds + session + long_term;
+    if sum <= 0.9 {
+        return None;
+    }
+    let set_by =
+        ["seeds", "session", "long_term"].iter().find_map(|name| given.get(&format!("retrieval.queries.{name}")))?;
+    let why =
+        format!("the shares of retrieval.queries are {sum:.2} together; at most 0.9, the user vector has the rest");
     Some(set_by.fault(Problem::Refused(why)))
 }
 

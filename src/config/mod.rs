@@ -18,6 +18,6 @@ pub use load::{environment, load};
 pub use rerank::{DiversityMethod, RerankConfig};
 pub use sections::{
     CatalogueConfig, Config, Device, Durability, Engine, EventStore, EventsConfig, FilterConfig, FluvioConfig,
-    IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, RetrievalConfig, ServerConfig,
-    SignalConfig, StateConfig,
+    IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, QueryShares, RetrievalConfig,
+    ServerConfig, SignalConfig, StateConfig,
 };

@@ -220,11 +220,40 @@ pub struct RetrievalConfig {
     pub exploration: usize,
     /// How old a fresh track may be, days before the bundle's date. Default 30, range 1..3,650.
     pub fresh_days: u32,
+    /// What is asked of the index beside the user vector.
+    pub queries: QueryShares,
 }
 
 impl Default for RetrievalConfig {
     fn default() -> Self {
-        Self { two_tower: 700, popular: 150, session_artists: 150, fresh: 50, exploration: 50, fresh_days: 30 }
+        Self {
+            two_tower: 700,
+            popular: 150,
+            session_artists: 150,
+            fresh: 50,
+            exploration: 50,
+            fresh_days: 30,
+            queries: QueryShares::default(),
+        }
+    }
+}
+
+/// `[retrieval.queries]`: parts of the `two_tower` quota that go to other directions than the user vector, where a request
+/// has them. Range of each 0..0.5; together at most 0.9, so that the user vector is always asked.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueryShares {
+    /// The mean of the request's seed tracks. Default 0.5.
+    pub seeds: f32,
+    /// The mean of what was played and liked in the session. Default 0.
+    pub session: f32,
+    /// The mean of what the profile remembers. Default 0.
+    pub long_term: f32,
+}
+
+impl Default for QueryShares {
+    fn default() -> Self {
+        Self { seeds: 0.5, session: 0.0, long_term: 0.0 }
     }
 }
 

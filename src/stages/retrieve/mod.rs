@@ -9,6 +9,7 @@ mod popular;
 mod session_artists;
 #[cfg(test)]
 mod testing;
+mod tower_queries;
 mod two_tower;
 
 pub use artist_charts::ArtistCharts;
