@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod stages;
 pub mod startup;
+pub mod store;
 pub mod tables;
 pub mod vault;
 pub mod world;

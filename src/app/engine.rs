@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::exports::Exports;
 use super::live_tracks::LiveTracks;
 use super::recall_probe::RecallProbe;
 use super::snapshots::Snapshots;
@@ -25,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::{Deadline, Lanes, PipelineBuilder, Refused};
 use crate::stages::explain::Explainer;
 use crate::stages::observe::{DEFAULT_TRACE_BYTES, FeatureSink, Trace, TraceStore};
+use crate::store::StoreError;
 
 /// Why the engine does not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +49,15 @@ pub enum AppError {
     /// The thread that writes snapshots.
     #[error("no thread for snapshots: {0}")]
     Snapshots(std::io::Error),
-    /// The thread that writes the feature log.
-    #[error("no thread for the feature log: {0}")]
+    /// The store of the feature log, or the threads that write it.
+    #[error("the feature log does not start: {0}")]
     FeatureLog(std::io::Error),
+    /// The archive of events.
+    #[error("events.export.dir: {0}")]
+    Archive(#[from] StoreError),
+    /// The thread that exports events.
+    #[error("no thread for exports: {0}")]
+    Exports(std::io::Error),
     /// The thread that probes the index.
     #[error("no thread for probes of the index: {0}")]
     RecallProbe(std::io::Error),
@@ -76,6 +84,7 @@ pub struct Engine {
     _feature_log: Option<FeatureLog>,
     // Before the last snapshot is written.
     _stream: Option<stream::Stream>,
+    _exports: Option<Exports>,
     ingest: Arc<Ingest>,
     _snapshots: Option<Snapshots>,
     knobs: ArcSwap<Knobs>,
@@ -126,6 +135,7 @@ impl Engine {
         );
         let ingest = Arc::new(ingest);
         let on_disk = recovered.disk.is_some();
+        let exports = Exports::start(&config.events.export, recovered.disk.clone(), metrics.archive.clone())?;
         let stream = stream::start(&config.events, recovered.disk, &ingest, &metrics)?;
         let every = Duration::from_secs(config.events.snapshot_s);
         let snapshots = on_disk.then(|| Snapshots::start(Arc::clone(&ingest), every)).transpose()?;
@@ -141,6 +151,7 @@ impl Engine {
             _feature_log: feature_log,
             lanes,
             _stream: stream,
+            _exports: exports,
             ingest,
             _snapshots: snapshots,
             metrics,

@@ -1,6 +1,7 @@
 //! Wiring: the only place that names concrete adapters and the order of stages.
 
 mod engine;
+mod exports;
 mod live_tracks;
 mod recall_probe;
 mod recovery;

@@ -10,7 +10,7 @@ use super::layers::Setting;
 use super::{Config, QueryShares};
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 77] = [
+const RANGES: &[(&str, f64, f64)] = &[
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -71,6 +71,7 @@ const RANGES: [(&str, f64, f64); 77] = [
     ("events.dead_letters_mib", 1.0, 65_536.0),
     ("events.retain_days", 1.0, 3_650.0),
     ("events.retain_mib", 16.0, 16_777_216.0),
+    ("events.export.every_s", 1.0, 86_400.0),
     ("events.fluvio.partitions", 1.0, 1_024.0),
     ("events.fluvio.replicas", 1.0, 16.0),
     ("events.fluvio.linger_ms", 0.0, 1_000.0),

@@ -17,7 +17,7 @@ pub use feature_log::FeatureLogConfig;
 pub use load::{environment, load};
 pub use rerank::{DiversityMethod, RerankConfig};
 pub use sections::{
-    CatalogueConfig, Config, Device, Durability, Engine, EventStore, EventsConfig, FilterConfig, FluvioConfig,
-    IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, QueryShares, RetrievalConfig,
-    ServerConfig, SignalConfig, StateConfig,
+    CatalogueConfig, Config, Device, Durability, Engine, EventStore, EventsConfig, ExportConfig, FilterConfig,
+    FluvioConfig, IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, QueryShares,
+    RetrievalConfig, ServerConfig, SignalConfig, StateConfig,
 };

@@ -399,8 +399,28 @@ pub struct EventsConfig {
     /// How often what has changed of the live state is written to disk, so that a start reads little of the log, s; earlier
     /// where memory has no room for it. Default 60, range 1..86,400. The log keeps what came since, whatever its bounds.
     pub snapshot_s: u64,
+    /// Events to an archive.
+    pub export: ExportConfig,
     /// Events to and from other nodes.
     pub fluvio: FluvioConfig,
+}
+
+/// `[events.export]`: what `segue events export` does, done by the server; needs `events.store = "disk"`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExportConfig {
+    /// The archive: a directory, made if absent, or `s3://bucket/prefix`; each server needs one of its own. Absent: nothing
+    /// is exported. With it the log keeps what is not exported yet beyond `retain_days`, but not beyond `retain_mib`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// How often new events are exported, s. Default 300, range 1..86,400. Each time makes a file for each hour of them.
+    pub every_s: u64,
+}
+
+impl Default for ExportConfig {
+    fn default() -> Self {
+        Self { dir: None, every_s: 300 }
+    }
 }
 
 /// `[events.fluvio]`: needs a build with the feature `fluvio`, and `events.store = "disk"`.
@@ -453,6 +473,7 @@ impl Default for EventsConfig {
             retain_mib: 16_384,
             dead_letters_mib: 64,
             snapshot_s: 60,
+            export: ExportConfig::default(),
             fluvio: FluvioConfig::default(),
         }
     }
