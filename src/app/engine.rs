@@ -12,7 +12,7 @@ use super::recall_probe::RecallProbe;
 use super::snapshots::Snapshots;
 use super::{ChangeError, Put, Wiring, recovery, stream};
 use crate::bundle::{Bundle, BundleError};
-use crate::config::{Config, EventStore};
+use crate::config::{Config, EventStore, rule_conflicts};
 use crate::domain::{
     Answer, ExplainLevel, Knobs, Request, Retrieved, Rung, Track, TrackId, TrackIx, UnitVector, UserId,
 };
@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::{Deadline, Lanes, PipelineBuilder, Refused};
 use crate::stages::explain::Explainer;
 use crate::stages::observe::{DEFAULT_TRACE_BYTES, FeatureSink, Trace, TraceStore};
+use crate::stages::rules::RuleBook;
 
 /// Why the engine does not start.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +99,7 @@ impl Engine {
         let traces = TraceStore::new(DEFAULT_TRACE_BYTES);
         let mut wiring = Wiring::new(&config, Arc::clone(&bundle), Arc::clone(&state));
         let changes = (config.events.store == EventStore::Disk).then(|| config.events.data_dir.join(CHANGES_FILE));
+        report_rules(&config, &wiring);
         let live_tracks = LiveTracks::open(runtime, &wiring, changes.as_deref(), config.catalogue.max_added)?;
         let feature_log = log_features(&config, &mut wiring, live_tracks.log_id(), &metrics)?;
         let count = match config.lanes.count {
@@ -346,6 +348,13 @@ impl Engine {
         exploration.top_artists.set(exposure.top_artists_share(catalogue.artist_count()));
         self.metrics.render()
     }
+}
+
+/// Logs where business rules contradict each other or name what is not there.
+fn report_rules(config: &Config, wiring: &Wiring) {
+    let found =
+        rule_conflicts(&config.rules).into_iter().chain(wiring.rules().into_iter().flat_map(RuleBook::findings));
+    found.for_each(|finding| tracing::warn!("business rules: {finding}"));
 }
 
 /// Starts the feature log, where there is to be one, and has the wiring write to it. `changes`: the id of the file of

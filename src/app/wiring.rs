@@ -27,6 +27,10 @@ use crate::stages::rerank::{
 use crate::stages::retrieve::{
     ArtistCharts, Exploration, Fresh, GlobalTop, MarketTop, Popular, SessionArtists, TwoTower, UserTop,
 };
+use crate::stages::rules::{ApplyRules, RuleBlock, RuleBook, RulePins};
+
+/// Most tracks that pins propose for one request.
+const MOST_PINNED: usize = 1_000;
 
 /// Whether an offline pipeline may propose what was played in the session: real histories repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +54,7 @@ pub struct Wiring {
     exposure: Arc<Exposure>,
     explicit: Explicit,
     licence: Licence,
+    rules: Option<RuleBook>,
     features: Option<FeatureSink>,
 }
 
@@ -77,6 +82,7 @@ impl Wiring {
             exposure: Arc::new(Exposure::new(config.exploration.window)),
             explicit: Explicit::new(Arc::clone(catalogue)),
             licence: Licence::new(Arc::clone(catalogue)),
+            rules: (!config.rules.is_empty()).then(|| RuleBook::new(&config.rules, Arc::clone(catalogue))),
             features: None,
             bundle,
         }
@@ -102,6 +108,11 @@ impl Wiring {
         &self.exposure
     }
 
+    /// The business rules, where there are any.
+    pub fn rules(&self) -> Option<&RuleBook> {
+        self.rules.as_ref()
+    }
+
     /// The live state that the stages read.
     pub fn state(&self) -> &Arc<StateStore> {
         &self.state
@@ -119,8 +130,11 @@ impl Wiring {
     pub fn serving(&self, metrics: &Arc<Metrics>, traces: &TraceStore) -> Result<PipelineBuilder, AppError> {
         let features = self.features.clone().map(|sink| (RankedTap::default(), sink));
         let tap = features.as_ref().map(|(tap, _)| RankedTap::clone(tap));
-        let mut builder = self.funnel(PipelineBuilder::default(), tap)?;
+        let mut builder = self.funnel(self.pin(PipelineBuilder::default()), tap)?;
         let catalogue = &self.bundle.catalogue;
+        if let Some(rules) = &self.rules {
+            builder = builder.filter(RuleBlock::new(rules.clone()));
+        }
         if self.config.filters.played_in_session {
             builder = builder.filter(PlayedInSession::new(Arc::clone(catalogue)));
         }
@@ -129,6 +143,10 @@ impl Wiring {
         }
         let builder = self.explore(self.diversify(self.hard_filters(builder)));
         let builder = self.order(self.separate(builder));
+        let builder = match &self.rules {
+            Some(rules) => builder.reranker(ApplyRules::new(rules.clone())),
+            None => builder,
+        };
         let builder = self
             .ladder(builder)
             .observer(ServedObserver::new(Arc::clone(&self.state)))
@@ -163,6 +181,14 @@ impl Wiring {
         builder
             .context(SessionSource::new(Arc::clone(&self.state)), OnFailure::Skip)
             .context(ProfileSource::new(Arc::clone(&self.state)), OnFailure::Skip)
+    }
+
+    /// Pinned tracks are proposed first, so that they stand for their recordings.
+    fn pin(&self, builder: PipelineBuilder) -> PipelineBuilder {
+        match &self.rules {
+            Some(rules) => builder.retriever(RulePins::new(rules.clone()), MOST_PINNED, OnFailure::Skip),
+            None => builder,
+        }
     }
 
     /// Context, retrievers and the ranker, which leaves what it saw in `tap`.

@@ -110,7 +110,13 @@ pub(super) fn one_key(setting: &Setting) -> Result<(), Problem> {
 
 /// Checks what depends on several keys. `given`: the winning setting of each key that a layer set.
 pub(super) fn across_keys(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
-    early_skips(config, given).or_else(|| exposure(config, given))
+    early_skips(config, given).or_else(|| exposure(config, given)).or_else(|| rules(config, given))
+}
+
+fn rules(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
+    let faults = super::rules::faults(&config.rules);
+    let set_by = given.get("rules").filter(|_| !faults.is_empty())?;
+    Some(set_by.fault(Problem::Refused(faults.join("; "))))
 }
 
 fn exposure(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {

@@ -8,6 +8,7 @@ mod feature_log;
 mod layers;
 mod load;
 mod rerank;
+mod rules;
 mod schema;
 mod sections;
 
@@ -16,6 +17,7 @@ pub use faults::{ConfigFaults, Fault, Origin, Problem};
 pub use feature_log::FeatureLogConfig;
 pub use load::{environment, load};
 pub use rerank::{DiversityMethod, RerankConfig};
+pub use rules::{RuleAction, RuleConfig, rule_conflicts};
 pub use sections::{
     CatalogueConfig, Config, Device, Durability, Engine, EventStore, EventsConfig, FilterConfig, FluvioConfig,
     IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, RetrievalConfig, ServerConfig,

@@ -16,7 +16,7 @@ mod track_set;
 pub use builder::{PipelineBuilder, Width};
 pub use deadline::Deadline;
 pub use lanes::{Lanes, Refused};
-pub use report::{Note, Outcome, StageKind, StageReport};
+pub use report::{Note, Outcome, RuleEffect, StageKind, StageReport};
 pub use runner::Pipeline;
 pub use stage::{
     CandidateFilter, ContextPatch, ContextSource, Observer, OnFailure, Ranker, Reranker, Retriever, StageError,

@@ -35,6 +35,7 @@ struct Scratch {
     order: Vec<u32>,
     kept: Vec<u32>,
     marks: Vec<bool>,
+    touched: Vec<(u32, Arc<str>)>,
 }
 
 /// All stages of one lane and their buffers.
@@ -93,6 +94,7 @@ impl<'a> Run<'a> {
             outcome: Outcome::Ok,
             detail: None,
             notes: Vec::new(),
+            rules: Vec::new(),
         };
         let result = match result {
             Ok((value, candidates_out)) => {
@@ -204,9 +206,10 @@ impl Pipeline {
     }
 
     fn retrieve(&mut self, context: &RequestContext, run: &mut Run<'_>, width: Width) -> Result<(), Rung> {
-        let Scratch { candidates, hits, seen, .. } = &mut self.scratch;
+        let Scratch { candidates, hits, seen, touched, .. } = &mut self.scratch;
         candidates.clear();
         seen.clear();
+        touched.clear();
         if let Some(own) = &context.request.candidates {
             for track in own.iter().filter(|t| seen.insert(**t)) {
                 candidates.push(Retrieved { track: *track, score: 0.0 }, Source::Caller);
@@ -255,6 +258,7 @@ impl Pipeline {
                 outcome: if marked.is_ok() { Outcome::Ok } else { Outcome::Failed },
                 detail: None,
                 notes: Vec::new(),
+                rules: stage.rules().to_vec(),
             });
         }
     }
@@ -291,7 +295,7 @@ impl Pipeline {
     }
 
     fn rerank(&mut self, context: &RequestContext, run: &mut Run<'_>) {
-        let Scratch { candidates, list_scores, propensity, order, kept, marks, .. } = &mut self.scratch;
+        let Scratch { candidates, list_scores, propensity, order, kept, marks, touched, .. } = &mut self.scratch;
         let limit = context.request.limit;
         propensity.clear();
         propensity.resize(candidates.len(), None);
@@ -303,7 +307,8 @@ impl Pipeline {
             let before = order.len();
             let done = run.stage(stage.name(), StageKind::Rerank, before, |_| {
                 stage.rerank(context, candidates, list_scores, propensity, order, limit)?;
-                contract::check_order(order, kept, marks)?;
+                let before = if stage.may_recall() { None } else { Some(&kept[..]) };
+                contract::check_order(order, before, candidates.len(), marks)?;
                 contract::check_scores(list_scores)?;
                 Ok(((), order.len()))
             });
@@ -311,6 +316,8 @@ impl Pipeline {
                 && let Some(report) = run.reports.last_mut()
             {
                 report.notes.extend_from_slice(stage.notes());
+                report.rules.extend_from_slice(stage.rules());
+                touched.extend_from_slice(stage.touched());
             } else if done.is_err() {
                 order.clone_from(kept);
                 list_scores.iter_mut().filter(|s| !s.is_finite()).for_each(|s| *s = f32::MIN);
@@ -347,8 +354,9 @@ impl Pipeline {
         let quota = context.request.limit * 5 + context.session.served.len() + context.session.played.len();
         let mut served = None;
         for (rung, list) in ladder.from(from) {
-            let Scratch { candidates, hits, seen, scores, .. } = &mut self.scratch;
+            let Scratch { candidates, hits, seen, scores, touched, .. } = &mut self.scratch;
             candidates.clear();
+            touched.clear();
             seen.clear();
             scores.clear();
             let done = run.stage(list.name(), StageKind::Fallback, 0, |deadline| {
@@ -389,8 +397,9 @@ impl Pipeline {
     }
 
     fn finish(&mut self, context: RequestContext, run: Run<'_>, rung: Rung) -> Answer {
-        let Scratch { candidates, scores, list_scores, propensity, order, .. } = &self.scratch;
+        let Scratch { candidates, scores, list_scores, propensity, order, touched, .. } = &self.scratch;
         let tracks = order.iter().map(|row| {
+            let rules = touched.iter().filter(|(other, _)| other == row).map(|(_, rule)| Arc::clone(rule)).collect();
             let row = *row as usize;
             ServedTrack {
                 track: candidates.tracks[row],
@@ -399,6 +408,7 @@ impl Pipeline {
                 tasks: (!scores.complete.is_empty())
                     .then(|| (scores.complete[row], scores.skip[row], scores.like[row])),
                 propensity: propensity[row],
+                rules,
                 reasons: Vec::new(),
             }
         });

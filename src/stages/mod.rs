@@ -10,6 +10,7 @@ pub mod observe;
 pub mod rank;
 pub mod rerank;
 pub mod retrieve;
+pub mod rules;
 mod similarity;
 #[cfg(test)]
 pub(crate) mod testing;

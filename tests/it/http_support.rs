@@ -82,6 +82,7 @@ impl Small {
                     source: Source::Fallback,
                     tasks: None,
                     propensity: None,
+                    rules: Vec::new(),
                     reasons: Vec::new(),
                 })
                 .collect(),

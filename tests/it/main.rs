@@ -10,6 +10,7 @@ mod app_fuzz;
 mod app_ladder;
 mod app_listeners;
 mod app_next_tracks;
+mod app_rules;
 mod app_support;
 mod app_wiring;
 mod config;

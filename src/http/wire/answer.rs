@@ -50,8 +50,8 @@ pub struct TrackAnswer<'a> {
     pub score: f32,
     /// Who proposed it.
     pub source: Source,
-    /// Why it is here: `similar_to:<track_id>`, `artist_you_play`, `session_artist`, `popular`, `fresh`, `explore`. With
-    /// `explain` other than `none`.
+    /// Why it is here: `rule:<name>` (a business rule placed or moved it), `similar_to:<track_id>`, `artist_you_play`,
+    /// `session_artist`, `popular`, `fresh`, `explore`. With `explain` other than `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasons: Option<Vec<String>>,
     /// Probability with which an exploratory choice fell on it; absent for a deterministic one.
@@ -104,7 +104,7 @@ impl<'a> NextTracksResponse<'a> {
 impl<'a> TrackAnswer<'a> {
     fn new(position: usize, served: &ServedTrack, catalogue: &'a Catalogue, explain: ExplainLevel) -> Self {
         let track = catalogue.track(served.track);
-        let reasons = || served.reasons.iter().map(|reason| reason_text(*reason, catalogue)).collect();
+        let reasons = || served.reasons.iter().map(|reason| reason_text(reason, catalogue)).collect();
         Self {
             track_id: track.track_id.as_str(),
             artist_id: track.artist_id.as_str(),
@@ -119,14 +119,15 @@ impl<'a> TrackAnswer<'a> {
     }
 }
 
-fn reason_text(reason: Reason, catalogue: &Catalogue) -> String {
+fn reason_text(reason: &Reason, catalogue: &Catalogue) -> String {
     match reason {
-        Reason::SimilarTo(track) => format!("similar_to:{}", catalogue.track(track).track_id),
+        Reason::SimilarTo(track) => format!("similar_to:{}", catalogue.track(*track).track_id),
         Reason::ArtistYouPlay => "artist_you_play".to_owned(),
         Reason::SessionArtist => "session_artist".to_owned(),
         Reason::Popular => "popular".to_owned(),
         Reason::Fresh => "fresh".to_owned(),
         Reason::Explore => "explore".to_owned(),
+        Reason::Rule(name) => format!("rule:{name}"),
     }
 }
 
@@ -152,6 +153,7 @@ mod tests {
             outcome: Outcome::Ok,
             detail: None,
             notes: Vec::new(),
+            rules: Vec::new(),
         };
         Answer {
             recommendation_id: RecommendationId::new("r-1").unwrap(),
@@ -164,6 +166,7 @@ mod tests {
                 source: Source::TwoTower,
                 tasks: Some((0.75, 0.25, 0.5)),
                 propensity: None,
+                rules: Vec::new(),
                 reasons: vec![Reason::SimilarTo(TrackIx(2)), Reason::Explore],
             }],
             pool: PoolCounts::default(),
