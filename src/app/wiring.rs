@@ -17,7 +17,8 @@ use crate::stages::filter::{
     Takedowns, TakenDown,
 };
 use crate::stages::observe::{
-    ExposureObserver, FeatureObserver, FeatureSink, MetricsObserver, ServedObserver, TraceObserver, TraceStore,
+    CatalogueMoment, ExposureObserver, FeatureObserver, FeatureSink, MetricsObserver, ServedObserver, TraceObserver,
+    TraceStore,
 };
 use crate::stages::rank::MmoeRanker;
 use crate::stages::rerank::{
@@ -130,6 +131,32 @@ impl Wiring {
     pub fn serving(&self, metrics: &Arc<Metrics>, traces: &TraceStore) -> Result<PipelineBuilder, AppError> {
         let features = self.features.clone().map(|sink| (RankedTap::default(), sink));
         let tap = features.as_ref().map(|(tap, _)| RankedTap::clone(tap));
+        let builder = self
+            .stages(tap)?
+            .observer(ServedObserver::new(Arc::clone(&self.state)))
+            .observer(self.observe_exposure(metrics))
+            .detailed(traces.is_on());
+        let builder = match traces.is_on() {
+            true => builder.observer(TraceObserver::new(traces.clone(), self.catalogue_moment())),
+            false => builder,
+        };
+        let builder = builder.observer(MetricsObserver::new(Arc::clone(metrics)));
+        Ok(match features {
+            Some((tap, sink)) => builder.observer(FeatureObserver::new(tap, sink)),
+            None => builder,
+        })
+    }
+
+    /// The stages that serve, with nobody observing: for requests asked again elsewhere.
+    ///
+    /// # Errors
+    /// If a model does not open.
+    pub fn rehearsing(&self) -> Result<PipelineBuilder, AppError> {
+        self.stages(None)
+    }
+
+    /// The stages that serve.
+    fn stages(&self, tap: Option<RankedTap>) -> Result<PipelineBuilder, AppError> {
         let mut builder = self.funnel(self.pin(PipelineBuilder::default()), tap)?;
         let catalogue = &self.bundle.catalogue;
         if let Some(rules) = &self.rules {
@@ -147,16 +174,7 @@ impl Wiring {
             Some(rules) => builder.reranker(ApplyRules::new(rules.clone())),
             None => builder,
         };
-        let builder = self
-            .ladder(builder)
-            .observer(ServedObserver::new(Arc::clone(&self.state)))
-            .observer(self.observe_exposure(metrics))
-            .observer(TraceObserver::new(traces.clone()))
-            .observer(MetricsObserver::new(Arc::clone(metrics)));
-        Ok(match features {
-            Some((tap, sink)) => builder.observer(FeatureObserver::new(tap, sink)),
-            None => builder,
-        })
+        Ok(self.ladder(builder))
     }
 
     /// The same funnel for evaluation and training rows: it notes nothing and forgets what it served.
@@ -281,6 +299,12 @@ impl Wiring {
         let (catalogue, state) = (Arc::clone(&self.bundle.catalogue), Arc::clone(&self.state));
         let new_plays = self.config.exploration.new_plays;
         ExposureObserver::new(catalogue, state, Arc::clone(&self.exposure), new_plays, metrics)
+    }
+
+    /// What tells two moments of the catalogue apart.
+    pub fn catalogue_moment(&self) -> impl Fn() -> CatalogueMoment + Send + use<> {
+        let (catalogue, takedowns) = (Arc::clone(&self.bundle.catalogue), Arc::clone(&self.takedowns));
+        move || CatalogueMoment { additions: catalogue.additions(), takedowns: takedowns.changes() }
     }
 
     /// What keeps them apart.

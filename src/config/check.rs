@@ -10,7 +10,7 @@ use super::faults::{Fault, Problem};
 use super::layers::Setting;
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 74] = [
+const RANGES: [(&str, f64, f64); 79] = [
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -79,6 +79,11 @@ const RANGES: [(&str, f64, f64); 74] = [
     ("feature_log.part_s", 1.0, 86_400.0),
     ("feature_log.part_rows", 1.0, 1_000_000_000.0),
     ("feature_log.wait_min", 1.0, 10_080.0),
+    ("trace.recent_mib", 0.0, 65_536.0),
+    ("trace.recent_s", 1.0, 604_800.0),
+    ("trace.sample_every", 0.0, 1_000_000_000.0),
+    ("trace.sampled_mib", 0.0, 65_536.0),
+    ("trace.sampled_h", 1.0, 8_760.0),
     ("knobs.blend.complete", 0.0, 10.0),
     ("knobs.blend.skip", 0.0, 10.0),
     ("knobs.blend.like", 0.0, 10.0),

@@ -11,6 +11,7 @@ mod rerank;
 mod rules;
 mod schema;
 mod sections;
+mod trace;
 
 pub use exploration::{CompletionConfig, ExplorationConfig};
 pub use faults::{ConfigFaults, Fault, Origin, Problem};
@@ -23,3 +24,4 @@ pub use sections::{
     IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, RetrievalConfig, ServerConfig,
     SignalConfig, StateConfig,
 };
+pub use trace::TraceConfig;

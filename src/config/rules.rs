@@ -119,14 +119,12 @@ impl RuleConfig {
         number("places", self.places, matches!(self.action, Boost | Bury), 10_000);
         number("count", self.count, self.action == AtLeast, MAX_PLACE);
         let others = !self.artists.is_empty() || !self.genres.is_empty() || self.fresh_days.is_some();
-        match self.action {
-            Pin if self.tracks.is_empty() || others => {
+        if self.action == Pin {
+            if self.tracks.is_empty() || others {
                 faults.push("a pin names `tracks`, and no artists, genres or fresh_days".into());
             }
-            _ if self.tracks.is_empty() && !others => {
-                faults.push("it must say what it is about: `tracks`, `artists`, `genres` or `fresh_days`".into());
-            }
-            _ => {}
+        } else if self.tracks.is_empty() && !others {
+            faults.push("it must say what it is about: `tracks`, `artists`, `genres` or `fresh_days`".into());
         }
         if self.fresh_days.is_some_and(|days| days > 36_500) {
             faults.push("`fresh_days` must lie in 0..36_500".into());

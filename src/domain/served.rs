@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Degradation, Intent, RecommendationId, Rung, Source, TrackIx};
-use crate::pipeline::StageReport;
+use crate::pipeline::{Detail, StageReport};
 
 /// The closed set of reasons for which a candidate is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, utoipa::ToSchema)]
@@ -135,4 +135,6 @@ pub struct Answer {
     pub reports: Vec<StageReport>,
     /// The seed that was used.
     pub seed: u64,
+    /// The ways of its tracks, where they were recorded.
+    pub detail: Option<Arc<Detail>>,
 }

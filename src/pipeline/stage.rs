@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Deadline, Note, Outcome, RuleEffect};
 use crate::domain::{
-    Answer, CandidateSet, Intent, RemovalReason, RequestContext, Retrieved, Rung, SessionState, Source, TaskScores,
-    TrackIx, UnitVector, UserProfile,
+    Answer, CandidateSet, Intent, Posteriors, RemovalReason, RequestContext, Retrieved, Rung, SessionState, Source,
+    TaskScores, TrackIx, UnitVector, UserProfile,
 };
 
 /// Why a stage gave nothing.
@@ -215,6 +215,11 @@ pub trait Reranker: Send {
     /// What rules of configuration did in the last call, where it goes by such.
     fn rules(&self) -> &[RuleEffect] {
         &[]
+    }
+
+    /// What the last call read of the live state, where it goes by posteriors.
+    fn posteriors(&self) -> Option<&Posteriors> {
+        None
     }
 
     /// The candidate rows that a rule of configuration placed or moved in the last call, with the rule's name; a row comes

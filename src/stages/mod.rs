@@ -14,3 +14,4 @@ pub mod rules;
 mod similarity;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod why;

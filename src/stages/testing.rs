@@ -74,5 +74,6 @@ pub(crate) fn answer(n: u32) -> Answer {
         pool: PoolCounts::default(),
         reports: vec![],
         seed: 0,
+        detail: None,
     }
 }

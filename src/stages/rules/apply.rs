@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::RuleBook;
 use super::arrange::{Pin, place, shift};
+use super::book::{Rows, Rule};
 use crate::config::RuleAction;
 use crate::domain::{CandidateSet, RequestContext};
 use crate::pipeline::{Reranker, RuleEffect, StageError};
@@ -19,6 +20,12 @@ pub struct ApplyRules {
     book: RuleBook,
     pool: Vec<u32>,
     shifts: Vec<i64>,
+    told: Told,
+}
+
+/// What rules did.
+#[derive(Debug, Default)]
+struct Told {
     effects: Vec<RuleEffect>,
     touched: Vec<(u32, Arc<str>)>,
 }
@@ -26,8 +33,7 @@ pub struct ApplyRules {
 impl ApplyRules {
     /// Takes the rules.
     pub fn new(book: RuleBook) -> Self {
-        let (pool, shifts, effects, touched) = Default::default();
-        Self { book, pool, shifts, effects, touched }
+        Self { book, pool: Vec::new(), shifts: Vec::new(), told: Told::default() }
     }
 
     /// Fills `pool` with the list and, behind it, all other candidates by their scores.
@@ -60,8 +66,8 @@ impl Reranker for ApplyRules {
         order: &mut Vec<u32>,
         limit: usize,
     ) -> Result<(), StageError> {
-        self.effects.clear();
-        self.touched.clear();
+        self.told.effects.clear();
+        self.told.touched.clear();
         let request = &context.request;
         if request.candidates.is_some() || self.book.holding(request, ACTIONS).next().is_none() {
             return Ok(());
@@ -69,39 +75,73 @@ impl Reranker for ApplyRules {
         // A list that is shorter than asked is so for a reason that no rule knows of.
         let limit = limit.min(order.len());
         self.gather(candidates, list_scores, order);
-        let Self { book, pool, shifts, effects, touched } = self;
+        let Self { book, pool, shifts, told } = self;
         let catalogue = Arc::clone(book.catalogue());
-        let holding = book.holding(request, ACTIONS);
-        let fits = |rule: &super::book::Rule, rows: &super::book::Rows, row: u32| {
+        let holding = book.holding(request, ACTIONS).map(|(_, rule, rows)| (rule, rows));
+        let fits = |rule: &Rule, rows: &Rows, row: u32| {
             rule.fits(rows, candidates.tracks[row as usize], &catalogue, Some(request.now_ms))
         };
         shifts.clear();
         shifts.resize(candidates.len(), 0);
-        for (_, rule, rows) in holding.clone() {
+        told.boost_and_bury(holding.clone(), pool, shifts, fits);
+        told.pin_and_fill(holding, pool, candidates, limit, fits);
+        std::mem::swap(order, pool);
+        Ok(())
+    }
+
+    fn rules(&self) -> &[RuleEffect] {
+        &self.told.effects
+    }
+
+    fn touched(&self) -> &[(u32, Arc<str>)] {
+        &self.told.touched
+    }
+}
+
+impl Told {
+    /// Moves what boosts and buries are about. `shifts`: zeros, one a candidate.
+    fn boost_and_bury<'a>(
+        &mut self,
+        holding: impl Iterator<Item = (&'a Rule, &'a Rows)>,
+        pool: &mut [u32],
+        shifts: &mut [i64],
+        fits: impl Fn(&Rule, &Rows, u32) -> bool,
+    ) {
+        for (rule, rows) in holding {
             let by = match rule.action {
                 RuleAction::Boost => rule.number as i64,
                 RuleAction::Bury => -(rule.number as i64),
                 RuleAction::Pin | RuleAction::Block | RuleAction::AtLeast => continue,
             };
             let moved = pool.iter().copied().filter(|row| fits(rule, rows, *row));
-            let before = touched.len();
-            touched.extend(moved.map(|row| (row, Arc::clone(&rule.name))));
-            touched[before..].iter().for_each(|(row, _)| shifts[*row as usize] += by);
-            effects.push(effect(rule, touched.len() - before, 0));
+            let before = self.touched.len();
+            self.touched.extend(moved.map(|row| (row, Arc::clone(&rule.name))));
+            self.touched[before..].iter().for_each(|(row, _)| shifts[*row as usize] += by);
+            self.effect(rule, self.touched.len() - before, 0);
         }
         if shifts.iter().any(|by| *by != 0) {
             shift(pool, |row| shifts[row as usize]);
         }
+    }
+
+    /// Makes the list of `pool`: pins in their places, then quotas.
+    fn pin_and_fill<'a>(
+        &mut self,
+        holding: impl Iterator<Item = (&'a Rule, &'a Rows)>,
+        pool: &mut Vec<u32>,
+        candidates: &CandidateSet,
+        limit: usize,
+        fits: impl Fn(&Rule, &Rows, u32) -> bool,
+    ) {
         let (mut pins, mut pinning) = (Vec::new(), Vec::new());
         let (mut quotas, mut wanted) = (Vec::new(), Vec::new());
-        for (_, rule, rows) in holding {
+        for (rule, rows) in holding {
             match rule.action {
                 RuleAction::Pin => {
                     let row_of = |track| candidates.tracks.iter().position(|other| other == track);
-                    // The first that may be played and that no pin before has.
-                    let free = rows.tracks.iter().filter_map(row_of).map(|row| row as u32);
-                    let row =
-                        free.clone().find(|row| pins.iter().all(|pin: &Pin| pin.row != *row)).or(free.clone().next());
+                    let mut playable = rows.tracks.iter().filter_map(row_of).map(|row| row as u32);
+                    // The first that no pin before has.
+                    let row = playable.find(|row| pins.iter().all(|pin: &Pin| pin.row != *row));
                     pinning.push((rule, row));
                     pins.extend(row.map(|row| Pin { place: rule.number, row }));
                 }
@@ -119,31 +159,17 @@ impl Reranker for ApplyRules {
         let mut kept = placed.pinned.into_iter();
         for (rule, row) in pinning {
             let row = row.filter(|_| kept.next().unwrap_or(false));
-            touched.extend(row.map(|row| (row, Arc::clone(&rule.name))));
-            effects.push(effect(rule, usize::from(row.is_some()), usize::from(row.is_none())));
+            self.touched.extend(row.map(|row| (row, Arc::clone(&rule.name))));
+            self.effect(rule, usize::from(row.is_some()), usize::from(row.is_none()));
         }
         for ((rule, _), (brought, short)) in quotas.into_iter().zip(placed.brought.into_iter().zip(placed.short)) {
-            effects.push(effect(rule, brought.len(), short));
-            touched.extend(brought.into_iter().map(|row| (row, Arc::clone(&rule.name))));
+            self.effect(rule, brought.len(), short);
+            self.touched.extend(brought.into_iter().map(|row| (row, Arc::clone(&rule.name))));
         }
-        std::mem::swap(order, pool);
-        Ok(())
     }
 
-    fn rules(&self) -> &[RuleEffect] {
-        &self.effects
-    }
-
-    fn touched(&self) -> &[(u32, Arc<str>)] {
-        &self.touched
-    }
-}
-
-fn effect(rule: &super::book::Rule, tracks: usize, unmet: usize) -> RuleEffect {
-    RuleEffect {
-        rule: Arc::clone(&rule.name),
-        action: rule.action.as_str(),
-        tracks: tracks as u32,
-        unmet: unmet as u32,
+    fn effect(&mut self, rule: &Rule, tracks: usize, unmet: usize) {
+        let (name, action) = (Arc::clone(&rule.name), rule.action.as_str());
+        self.effects.push(RuleEffect { rule: name, action, tracks: tracks as u32, unmet: unmet as u32 });
     }
 }
