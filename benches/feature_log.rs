@@ -78,7 +78,7 @@ fn answers(directory: &Path, events: &Path, count: usize) -> Result<(Vec<LoggedA
     let state = Arc::new(StateStore::new(&config.state, &config.signals));
     let mut wiring = Wiring::new(&config, Arc::clone(&bundle), Arc::clone(&state));
     let metrics = Arc::new(Metrics::new()?);
-    let traces = TraceStore::new(64 << 20);
+    let traces = TraceStore::new(&config.trace);
     let mut without = wiring.serving(&metrics, &traces)?.build();
     let (to, from) = crossbeam_channel::bounded(1);
     wiring.log_features(FeatureSink { to, unserved_share: 0.05, shed: metrics.feature_log.shed_queue.clone() });

@@ -21,6 +21,7 @@ pub mod index_bench;
 pub mod inference;
 pub mod metrics;
 pub mod pipeline;
+pub mod replay;
 pub mod stages;
 pub mod startup;
 pub mod store;

@@ -64,6 +64,14 @@ impl Bundle {
         })
     }
 
+    /// Reads the catalogue of the bundle in `directory` alone; no digest is checked.
+    ///
+    /// # Errors
+    /// The manifest or the table of tracks.
+    pub fn read_catalogue(directory: &Path) -> Result<Catalogue, BundleError> {
+        parts::catalogue(directory, &Manifest::read(directory)?)
+    }
+
     /// Opens the item tower, which no request runs: for tracks that are new.
     ///
     /// # Errors

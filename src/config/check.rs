@@ -83,6 +83,11 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("feature_log.part_s", 1.0, 86_400.0),
     ("feature_log.part_rows", 1.0, 1_000_000_000.0),
     ("feature_log.wait_min", 1.0, 10_080.0),
+    ("trace.recent_mib", 0.0, 65_536.0),
+    ("trace.recent_s", 1.0, 604_800.0),
+    ("trace.sample_every", 0.0, 1_000_000_000.0),
+    ("trace.sampled_mib", 0.0, 65_536.0),
+    ("trace.sampled_h", 1.0, 8_760.0),
     ("knobs.blend.complete", 0.0, 10.0),
     ("knobs.blend.skip", 0.0, 10.0),
     ("knobs.blend.like", 0.0, 10.0),
@@ -114,7 +119,16 @@ pub(super) fn one_key(setting: &Setting) -> Result<(), Problem> {
 
 /// Checks what depends on several keys. `given`: the winning setting of each key that a layer set.
 pub(super) fn across_keys(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
-    early_skips(config, given).or_else(|| exposure(config, given)).or_else(|| queries(config, given))
+    early_skips(config, given)
+        .or_else(|| exposure(config, given))
+        .or_else(|| queries(config, given))
+        .or_else(|| rules(config, given))
+}
+
+fn rules(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
+    let faults = super::rules::faults(&config.rules);
+    let set_by = given.get("rules").filter(|_| !faults.is_empty())?;
+    Some(set_by.fault(Problem::Refused(faults.join("; "))))
 }
 
 fn exposure(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{CompletionConfig, ExplorationConfig, FeatureLogConfig, RerankConfig};
+use super::{CompletionConfig, ExplorationConfig, FeatureLogConfig, RerankConfig, RuleConfig, TraceConfig};
 use crate::domain::Knobs;
 
 /// Everything that can be configured.
@@ -27,6 +27,8 @@ pub struct Config {
     pub filters: FilterConfig,
     /// How the list is put together from the ranking.
     pub rerank: RerankConfig,
+    /// Business rules, in order. Default none.
+    pub rules: Vec<RuleConfig>,
     /// Places for tracks of which little is known.
     pub exploration: ExplorationConfig,
     /// How events are read as verdicts.
@@ -39,6 +41,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// What the ranker saw, for training.
     pub feature_log: FeatureLogConfig,
+    /// Answers that are kept with how they came about.
+    pub trace: TraceConfig,
     /// Blend and re-ranking at start; changeable while it runs.
     pub knobs: Knobs,
     /// Logs.

@@ -3,7 +3,7 @@
 use super::TrackIx;
 
 /// Which retriever proposed a candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// User vector against the index.
@@ -16,6 +16,8 @@ pub enum Source {
     Fresh,
     /// Little-heard tracks near the listener's taste.
     Exploration,
+    /// Pinned by a business rule.
+    Rule,
     /// The caller's own list.
     Caller,
     /// A fallback list.
@@ -24,12 +26,13 @@ pub enum Source {
 
 impl Source {
     /// All sources.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::TwoTower,
         Self::Popular,
         Self::SessionArtists,
         Self::Fresh,
         Self::Exploration,
+        Self::Rule,
         Self::Caller,
         Self::Fallback,
     ];
@@ -42,6 +45,7 @@ impl Source {
             Self::SessionArtists => "session_artists",
             Self::Fresh => "fresh",
             Self::Exploration => "exploration",
+            Self::Rule => "rule",
             Self::Caller => "caller",
             Self::Fallback => "fallback",
         }

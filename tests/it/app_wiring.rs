@@ -46,7 +46,7 @@ const SERVING: [&str; 33] = [
 
 fn wiring(app: &TestApp) -> Vec<String> {
     let metrics = Arc::new(Metrics::new().unwrap());
-    app.engine.wiring().serving(&metrics, &TraceStore::new(1 << 20)).unwrap().wiring()
+    app.engine.wiring().serving(&metrics, &TraceStore::new(&Default::default())).unwrap().wiring()
 }
 
 #[test]

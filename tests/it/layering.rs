@@ -6,8 +6,8 @@ use crate::sources::{Source, below, paths_from, without_test_files};
 
 /// Each module with what it may name of this crate, lowest first. `module` allows all of it, `module::Item` that item
 /// only. Test code is free, but for `HOMES`.
-const MAY_IMPORT: [(&str, &[&str]); 25] = [
-    ("domain", &["pipeline::StageReport"]),
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("domain", &["pipeline::StageReport", "pipeline::Detail"]),
     ("pipeline", &["domain"]),
     ("config", &["domain"]),
     ("metrics", &["domain", "pipeline", "config"]),
@@ -22,6 +22,7 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
     ("feature_log", &["domain", "config", "metrics", "features", "store", "tables"]),
     ("stages", &["domain", "pipeline", "config", "metrics", "features", "index", "inference"]),
     ("bundle", &["domain", "config", "tables", "features", "index", "inference", "pipeline::Deadline"]),
+    ("replay", &["domain", "pipeline", "config", "stages", "bundle"]),
     ("index_bench", &["domain", "config", "tables", "index", "pipeline::Deadline"]),
     ("world", &["domain", "config", "tables", "features"]),
     ("import", &["domain", "config", "tables"]),
@@ -41,6 +42,7 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
             "feature_log",
             "stages",
             "bundle",
+            "replay",
         ],
     ),
     (
@@ -61,10 +63,22 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
         ],
     ),
     ("evaluate", &["domain", "pipeline", "config", "tables", "features", "stages", "bundle", "backfill", "app"]),
-    ("http", &["domain", "pipeline", "config", "metrics", "features", "events", "stages", "bundle", "app"]),
+    ("http", &["domain", "pipeline", "config", "metrics", "features", "events", "stages", "bundle", "replay", "app"]),
     (
         "startup",
-        &["domain", "pipeline", "config", "metrics", "features", "events", "bundle", "inference", "app", "http"],
+        &[
+            "domain",
+            "pipeline",
+            "config",
+            "metrics",
+            "features",
+            "events",
+            "bundle",
+            "inference",
+            "replay",
+            "app",
+            "http",
+        ],
     ),
     (
         "cli",
@@ -83,6 +97,7 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
             "bundle",
             "inference",
             "stages",
+            "replay",
             "world",
             "import",
             "backfill",
@@ -95,7 +110,7 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
 ];
 
 /// Heavy crates, each with the only places that may name it.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: &[(&str, &[&str])] = &[
     ("actix_web", &["http/", "startup.rs"]),
     ("actix_http", &["http/", "startup.rs"]),
     ("actix_rt", &["http/", "startup.rs"]),
