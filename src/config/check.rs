@@ -10,7 +10,7 @@ use super::faults::{Fault, Problem};
 use super::layers::Setting;
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 74] = [
+const RANGES: [(&str, f64, f64); 76] = [
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -29,6 +29,8 @@ const RANGES: [(&str, f64, f64); 74] = [
     ("retrieval.two_tower", 0.0, 10_000.0),
     ("retrieval.popular", 0.0, 10_000.0),
     ("retrieval.session_artists", 0.0, 10_000.0),
+    ("retrieval.sequential_rules", 0.0, 10_000.0),
+    ("retrieval.own_tracks", 0.0, 10_000.0),
     ("retrieval.fresh", 0.0, 10_000.0),
     ("retrieval.exploration", 0.0, 10_000.0),
     ("retrieval.fresh_days", 1.0, 3_650.0),

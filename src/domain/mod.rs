@@ -14,6 +14,7 @@ mod listener;
 mod popularity;
 mod request;
 mod rung;
+mod sequential_rules;
 mod served;
 mod vectors;
 
@@ -35,6 +36,7 @@ pub use listener::{Affinity, Heard, Play, SESSION_WINDOW, SessionState, TrackHis
 pub use popularity::{GLOBAL_TOP_LEN, MarketPopularity, Popularity, TOP_LEN};
 pub use request::{ExplainLevel, Request, Target};
 pub use rung::{Degradation, Rung};
+pub use sequential_rules::{RawRule, Rule, SequentialRules};
 pub use served::{Answer, PoolCounts, Reason, RemovalReason, ServedTrack};
 pub use vectors::{ItemVectors, UnitVector, VectorError};
 
