@@ -26,7 +26,8 @@ use crate::stages::rerank::{
     Windows,
 };
 use crate::stages::retrieve::{
-    ArtistCharts, Exploration, Fresh, GlobalTop, MarketTop, Popular, SessionArtists, TwoTower, UserTop,
+    ArtistCharts, Exploration, Fresh, GlobalTop, MarketTop, OwnTracks, Popular, SessionArtists, Successors, TwoTower,
+    UserTop,
 };
 use crate::stages::rules::{ApplyRules, RuleBlock, RuleBook, RulePins};
 
@@ -69,6 +70,7 @@ impl Wiring {
             Arc::clone(catalogue),
             Arc::clone(vectors),
             Arc::clone(&bundle.popularity),
+            Arc::clone(&bundle.rules),
             day,
             config.signals.affinity_half_life_days,
         );
@@ -221,8 +223,7 @@ impl Wiring {
             builder = builder.retriever(retriever, quota, OnFailure::Skip);
         }
         if let Some(model) = &bundle.ranker {
-            let quotas = &self.config.retrieval;
-            let most = quotas.two_tower + quotas.session_artists + quotas.popular + quotas.fresh + quotas.exploration;
+            let most = self.retrievers().iter().map(|(_, quota)| quota).sum();
             let mut ranker = Box::new(OrtRanker::new(model)?);
             ranker.warm(most)?;
             let catalogue = Arc::clone(&bundle.catalogue);
@@ -240,6 +241,8 @@ impl Wiring {
         vec![
             (Box::new(two_tower), quota.two_tower),
             (Box::new(artists), quota.session_artists),
+            (Box::new(Successors::new(Arc::clone(&bundle.rules))), quota.sequential_rules),
+            (Box::new(OwnTracks::default()), quota.own_tracks),
             (Box::new(Popular::new(Arc::clone(&bundle.popularity))), quota.popular),
             (Box::new(self.fresh.clone()), quota.fresh),
             (Box::new(self.exploration.clone()), quota.exploration),

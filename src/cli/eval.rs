@@ -12,13 +12,14 @@ use crate::bundle::Bundle;
 use crate::config::Config;
 use crate::domain::Event;
 use crate::evaluate::{
-    self, Dials, EvalConfig, EvalReport, GlobalPopular, LabelledPlay, ListMeasures, MarketPopular, RecentArtists,
-    System,
+    self, Dials, EvalConfig, EvalReport, GlobalPopular, LabelledPlay, ListMeasures, MarketPopular, Moments,
+    RecentArtists, System,
 };
 use crate::features::StateStore;
 use crate::inference::Runtime;
 use crate::pipeline::Pipeline;
 use crate::stages::rerank::Likeness;
+use crate::stages::retrieve::{OwnTracks, Successors};
 use crate::tables::read_events;
 
 /// Candidates a baseline may propose.
@@ -42,6 +43,10 @@ pub(super) struct Args {
     /// Begin of the test period, Unix ms, not before the bundle's date; absent: the bundle's date
     #[arg(long, value_name = "MS")]
     test_from: Option<i64>,
+    /// Next-track prediction as it is published: only plays after the first of sessions that begin in the test period, of
+    /// tracks that were played before it
+    #[arg(long)]
+    in_session: bool,
     /// Most moments evaluated
     #[arg(long, default_value_t = EvalConfig::default().max_moments)]
     max_moments: usize,
@@ -74,6 +79,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let bundle = Arc::new(Bundle::load(&args.bundle, &config, &runtime)?);
     let plan = EvalConfig {
         test_from_ms: test_from_ms(args.test_from, bundle.manifest.as_of_ms)?,
+        moments: if args.in_session { Moments::InSession } else { Moments::Every },
         max_moments: args.max_moments,
         seed: args.seed,
         knobs: config.knobs,
@@ -191,6 +197,8 @@ fn systems(wiring: &Wiring, repeats: Repeats, args: &Args) -> Result<Vec<(String
         systems.push((name, dials, wiring.offline(repeats)?.build()));
     }
     let baselines = [
+        ("sequential rules", wiring.baseline(Successors::new(Arc::clone(&bundle.rules)), BASELINE_QUOTA)),
+        ("own tracks", wiring.baseline(OwnTracks::default(), BASELINE_QUOTA)),
         ("popular", wiring.baseline(GlobalPopular::new(popularity()), BASELINE_QUOTA)),
         ("popular in market", wiring.baseline(MarketPopular::new(popularity()), BASELINE_QUOTA)),
         ("recent artists", wiring.baseline(recent, BASELINE_QUOTA)),

@@ -29,6 +29,8 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("retrieval.two_tower", 0.0, 10_000.0),
     ("retrieval.popular", 0.0, 10_000.0),
     ("retrieval.session_artists", 0.0, 10_000.0),
+    ("retrieval.sequential_rules", 0.0, 10_000.0),
+    ("retrieval.own_tracks", 0.0, 10_000.0),
     ("retrieval.fresh", 0.0, 10_000.0),
     ("retrieval.exploration", 0.0, 10_000.0),
     ("retrieval.fresh_days", 1.0, 3_650.0),

@@ -218,6 +218,10 @@ pub struct RetrievalConfig {
     pub popular: usize,
     /// Other tracks of the session's and the seeds' artists. Default 150.
     pub session_artists: usize,
+    /// What followed the session's last tracks in other sessions. Default 150.
+    pub sequential_rules: usize,
+    /// What the listener has played before, latest first. Default 100.
+    pub own_tracks: usize,
     /// New releases near the listener's taste. Default 50.
     pub fresh: usize,
     /// Little-heard tracks near the listener's taste. Default 50.
@@ -234,6 +238,8 @@ impl Default for RetrievalConfig {
             two_tower: 700,
             popular: 150,
             session_artists: 150,
+            sequential_rules: 150,
+            own_tracks: 100,
             fresh: 50,
             exploration: 50,
             fresh_days: 30,

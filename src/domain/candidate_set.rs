@@ -12,6 +12,10 @@ pub enum Source {
     Popular,
     /// Other tracks of this session's artists.
     SessionArtists,
+    /// What follows the last tracks in other sessions.
+    SequentialRules,
+    /// What the listener has played before.
+    OwnTracks,
     /// New releases.
     Fresh,
     /// Little-heard tracks near the listener's taste.
@@ -26,10 +30,12 @@ pub enum Source {
 
 impl Source {
     /// All sources.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::TwoTower,
         Self::Popular,
         Self::SessionArtists,
+        Self::SequentialRules,
+        Self::OwnTracks,
         Self::Fresh,
         Self::Exploration,
         Self::Rule,
@@ -43,6 +49,8 @@ impl Source {
             Self::TwoTower => "two_tower",
             Self::Popular => "popular",
             Self::SessionArtists => "session_artists",
+            Self::SequentialRules => "sequential_rules",
+            Self::OwnTracks => "own_tracks",
             Self::Fresh => "fresh",
             Self::Exploration => "exploration",
             Self::Rule => "rule",

@@ -15,6 +15,7 @@ mod popularity;
 mod recorded;
 mod request;
 mod rung;
+mod sequential_rules;
 mod served;
 mod vectors;
 
@@ -37,6 +38,7 @@ pub use popularity::{GLOBAL_TOP_LEN, MarketPopularity, Popularity, TOP_LEN};
 pub use recorded::{Posterior, Posteriors, Recorded};
 pub use request::{ExplainLevel, Request, Target};
 pub use rung::{Degradation, Rung};
+pub use sequential_rules::{RawRule, Rule, SequentialRules};
 pub use served::{Answer, PoolCounts, Reason, RemovalReason, ServedTrack};
 pub use vectors::{ItemVectors, UnitVector, VectorError};
 

@@ -10,12 +10,13 @@ use rand_chacha::ChaCha8Rng;
 use super::heads::{Heads, LabelledPlay};
 use super::heard::Heard;
 use super::lists::ListMeasures;
+use super::moments::{Chooser, Moments, begun};
 use super::pairs::pairs;
 use super::report::{Dials, EvalReport};
 use super::slices::Slices;
 use super::tally::{LIST_LEN, METRICS, Tally, values};
 use crate::backfill::{MomentSampler, stable_hash};
-use crate::domain::{Answer, Catalogue, Event, EventType, Knobs, Request, SessionId, TrackIx, UserId};
+use crate::domain::{Answer, Catalogue, Event, Knobs, Request, SessionId, TrackIx, UserId};
 use crate::pipeline::{Deadline, Pipeline, Width};
 
 /// Figures that slices are told by: recall@1000, hr@20, ndcg@20.
@@ -26,6 +27,8 @@ const SLICED: [usize; 3] = [2, 4, 6];
 pub struct EvalConfig {
     /// Begin of the test period, Unix ms; everything before only builds state.
     pub test_from_ms: i64,
+    /// Which plays of it are moments. Default: every one.
+    pub moments: Moments,
     /// Most moments evaluated, drawn by seeded hash. Default 5,000.
     pub max_moments: usize,
     /// Candidates drawn a moment from the pool, for the AUC of `complete` against what was not played. Default 8.
@@ -40,7 +43,15 @@ pub struct EvalConfig {
 
 impl Default for EvalConfig {
     fn default() -> Self {
-        Self { test_from_ms: 0, max_moments: 5_000, negatives: 8, resamples: 1_000, seed: 1, knobs: Knobs::default() }
+        Self {
+            test_from_ms: 0,
+            moments: Moments::Every,
+            max_moments: 5_000,
+            negatives: 8,
+            resamples: 1_000,
+            seed: 1,
+            knobs: Knobs::default(),
+        }
     }
 }
 
@@ -68,8 +79,8 @@ pub struct Progress {
     pub of: u64,
 }
 
-/// Replays `events` in time order and asks every system at the same sampled moments: the `play_start`s of the test period,
-/// each just before it is applied. The target is the track that was really played.
+/// Replays `events` in time order and asks every system at the same sampled moments: `play_start`s of the test period, each
+/// just before it is applied. The target is the track that was really played.
 ///
 /// `lists` measures what a list is like. `events` is called twice, once to draw the moments and once to replay. `apply` applies an event to the state that the
 /// pipelines read and appends the plays it ended. Tracks outside `catalogue` are no targets.
@@ -88,10 +99,11 @@ pub fn run<I, E>(
 where
     I: Iterator<Item = Result<Event, E>>,
 {
+    let mut chooser = Chooser::new(config.moments, config.test_from_ms, catalogue);
     let mut sampler = MomentSampler::new(config.seed, config.max_moments);
     for (ordinal, event) in events()?.enumerate() {
         let event = event?;
-        if target(config, catalogue, &event).is_some() {
+        if chooser.is_moment(&event) {
             sampler.offer(event.event_id.as_str(), ordinal as u64);
         }
     }
@@ -102,7 +114,7 @@ where
     for (ordinal, event) in events()?.enumerate() {
         let event = event?;
         if moments.contains(&(ordinal as u64))
-            && let Some(target) = target(config, catalogue, &event)
+            && let Some(target) = begun(catalogue, &event)
         {
             evaluation.moment(&event, target, systems);
             progress(Progress { events: ordinal as u64, moments: evaluation.moments, of: moments.len() as u64 });
@@ -113,12 +125,6 @@ where
         ended.iter().for_each(|play| evaluation.heads.ended(&event.session_id, play));
     }
     Ok(evaluation.report(moments_in_test))
-}
-
-/// The track of a moment that may be evaluated.
-fn target(config: &EvalConfig, catalogue: &Catalogue, event: &Event) -> Option<TrackIx> {
-    let in_test = event.kind == EventType::PlayStart && event.ts_ms >= config.test_from_ms;
-    event.track_id.as_ref().filter(|_| in_test).and_then(|id| catalogue.find(id.as_str()))
 }
 
 struct Evaluation<'a> {
@@ -218,7 +224,9 @@ impl<'a> Evaluation<'a> {
 mod tests {
     use super::*;
     use crate::domain::Popularity;
-    use crate::domain::{CandidateSet, EventId, ItemVectors, RequestContext, Retrieved, Source, TaskScores, TrackId};
+    use crate::domain::{
+        CandidateSet, EventId, EventType, ItemVectors, RequestContext, Retrieved, Source, TaskScores, TrackId,
+    };
     use crate::pipeline::{OnFailure, PipelineBuilder, Ranker, Retriever, StageError};
     use crate::stages::rerank::Likeness;
     use crate::stages::testing::track;

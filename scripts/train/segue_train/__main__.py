@@ -31,6 +31,8 @@ def parser() -> argparse.ArgumentParser:
     job.add_argument("--work", type=Path, default=Path("out/train"), help="folder for rows and models (default out/train)")
     job.add_argument("--rank-days", type=int, default=14, help="days the ranker learns from (default 14)")
     job.add_argument("--test-days", type=int, default=14, help="last days, kept for evaluation (default 14)")
+    job.add_argument("--negatives", type=int, default=15,
+                     help="tracks a moment that retrieval offered and that were not played (default 15)")
     _common(job)
     return top
 
