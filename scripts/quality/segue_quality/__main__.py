@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
-from . import topn
+from . import context, topn
 
 JOBS = {
     "topn": (topn, "protocol A: HetRec Last.fm, top-n over all artists", [1, 2, 3]),
+    "context": (context, "protocol B: SiTunes, context ranking (AUC) and mood (accuracy)", [1, 2, 3]),
 }
 
 
