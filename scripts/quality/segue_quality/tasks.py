@@ -44,7 +44,7 @@ class Network(nn.Module):
         super().__init__()
         config = RankerConfig(batch=0, epochs=0, patience=0, learning_rate=0, weight_decay=0, warmup=0, shared=64,
                               experts=shape.experts, expert=shape.expert, tower=16, dropout=0.3, task_weights=[],
-                              listwise=0)
+                              balance="fixed", listwise=0)
         blocks = [_plain(x) for x in (train.who, train.track, train.situation)]
         self.ranker = Ranker(config, *blocks, 1 + MOODS)
         self.linear = nn.Linear(sum(x.shape[1] for x in (train.who, train.track, train.situation)), 1 + MOODS)
