@@ -23,7 +23,8 @@ def parser() -> argparse.ArgumentParser:
         job = jobs.add_parser(name, help=text, description=text,
                               epilog=f"example: scripts/quality/run {name} --data DIR --figure docs/figures/{name}.svg")
         job.add_argument("--data", type=Path, required=True, help="folder of the data set, as its authors publish it")
-        job.add_argument("--seeds", type=int, nargs="+", default=seeds, help=f"seeds of splits and models (default {seeds})")
+        job.add_argument("--seeds", type=int, nargs="+", default=seeds,
+                         help=f"seeds of models, in topn of splits too (default {seeds})")
         job.add_argument("--figure", type=Path, help="SVG to write")
         job.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
     return top

@@ -16,9 +16,9 @@ def standardise(scores: np.ndarray) -> np.ndarray:
 
 
 def weights(parts: list[np.ndarray], valid: sp.csr_matrix, seen: sp.csr_matrix, k: int = 10) -> list[float]:
-    """Returns one weight for each of `parts` (standardised, [m, n]) by coordinate ascent on validation NDCG@k.
+    """Returns a weight for each of `parts` (standardised, [m, n]) by coordinate ascent on validation NDCG@k.
 
-    Compared over the `SHORT` best by the plain sum, since a full ranking for each trial would take a hundred times as long.
+    Compared over the `SHORT` best by the plain sum: a full ranking for each trial would take a hundred times as long.
     """
     counts = np.diff(valid.indptr)
     keep = np.flatnonzero(counts > 0)

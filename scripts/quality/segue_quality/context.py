@@ -32,7 +32,7 @@ Answers = dict[str, tuple[np.ndarray | None, np.ndarray | None]]  # by setting: 
 
 
 class Trial:
-    """One of the authors' splits. Both settings train on the same rows, so a model is fitted once and tested on both."""
+    """One of the authors' splits. Both settings train on the same rows, so a model is fitted once, tested twice."""
 
     def __init__(self, data: SiTunes, split: int, seeds: list[int], rows: Rows) -> None:
         self.split, self.seeds, self.rows = split, seeds, rows

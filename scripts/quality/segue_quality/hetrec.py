@@ -56,7 +56,8 @@ def split(data: HetRec, seed: int) -> Split:
     order = np.random.default_rng(seed).permutation(len(user))
     order = order[np.argsort(user[order], kind="stable")]
     part = np.concatenate([_parts(count) for count in np.diff(data.listens.indptr)])
-    train, valid, test = (binary(user[order[part == k]], artist[order[part == k]], data.listens.shape) for k in range(3))
+    places = (order[part == k] for k in range(3))
+    train, valid, test = (binary(user[at], artist[at], data.listens.shape) for at in places)
     who, what, tag = data.tagged.T
     free = np.asarray((valid + test)[who, what]).ravel() == 0
     counted = (np.ones(free.sum(), np.float32), (tag[free], what[free]))

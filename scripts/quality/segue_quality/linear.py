@@ -10,7 +10,7 @@ def popularity(train: sp.csr_matrix) -> np.ndarray:
 
 
 def item_knn(train: sp.csr_matrix, neighbours: int = 200) -> np.ndarray:
-    """Adds up the cosine similarities of the listener's artists to each artist, over the `neighbours` nearest of each."""
+    """Adds up the cosines of the listener's artists with each artist, over the `neighbours` nearest of each."""
     length = np.sqrt(np.asarray(train.sum(0)).ravel()).clip(min=1)
     scaled = train.multiply(1 / length).tocsc()
     nearest = []

@@ -35,4 +35,5 @@ def measure(scores: np.ndarray, wanted: sp.csr_matrix, seen: sp.csr_matrix, k: i
     counts = np.diff(wanted.indptr)
     keep = counts > 0
     found = hits(best(scores[keep], seen[keep], k), wanted[keep])
-    return {f"recall@{k}": float(recall(found, counts[keep]).mean()), f"ndcg@{k}": float(ndcg(found, counts[keep]).mean())}
+    return {f"recall@{k}": float(recall(found, counts[keep]).mean()),
+            f"ndcg@{k}": float(ndcg(found, counts[keep]).mean())}

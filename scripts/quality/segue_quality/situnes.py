@@ -1,4 +1,4 @@
-"""SiTunes (Li et al., CHIIR 2024): ratings and moods of 30 listeners in daily situations, in the authors' own splits."""
+"""SiTunes (Li et al., CHIIR 2024): ratings and moods of 30 listeners in daily situations, in the authors' splits."""
 
 import csv
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ ORIGIN = "https://github.com/JiayuLi-997/SiTunes_dataset"
 SPLITS = range(101, 111)
 LIKED = 3  # a rating from here on is the positive label
 MOVED = 0.125  # valence must change by more than this to be worse or better; the authors' half grid step
-AUDIO = ("popularity", "loudness", "danceability", "energy", "speechiness", "acousticness", "instrumentalness", "valence",
-         "tempo", "duration", "F0final_sma_amean", "F0final_sma_stddev", "audspec_lengthL1norm_sma_stddev",
+AUDIO = ("popularity", "loudness", "danceability", "energy", "speechiness", "acousticness", "instrumentalness",
+         "valence", "tempo", "duration", "F0final_sma_amean", "F0final_sma_stddev", "audspec_lengthL1norm_sma_stddev",
          "pcm_RMSenergy_sma_stddev", "pcm_fftMag_psySharpness_sma_amean", "pcm_fftMag_psySharpness_sma_stddev",
          "pcm_zcr_sma_amean", "pcm_zcr_sma_stddev")
 KINDS = ("key", "general_genre_id")
@@ -63,7 +63,7 @@ class SiTunes:
 def scaled(part: Part, train: Part, names: tuple[str, ...]) -> np.ndarray:
     """Returns the named blocks side by side, each column brought to 0..1 over `train`.
 
-    A column that does not vary in `train`, such as the id of a track that is not there, is left out: nothing is known of it.
+    A column that does not vary in `train`, such as the id of a track that is not there, is left out.
     """
     blocks = []
     for name in names:

@@ -1,4 +1,4 @@
-"""Ranking metrics against `ranx`: ours, and those of `segue eval` (src/evaluate/ranking.rs) as that file states them."""
+"""Ranking metrics against `ranx`: ours, and those of `segue eval` as src/evaluate/ranking.rs states them."""
 
 import sys
 import unittest

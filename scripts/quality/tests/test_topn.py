@@ -25,11 +25,13 @@ def matrix(rows: int, columns: int, seed: int = 0, density: float = 0.3) -> sp.c
 def write(folder: Path, users: int = 60, artists: int = 90) -> None:
     """Writes a set in HetRec's format in which two camps of listeners each have their own artists and tags."""
     rng = np.random.default_rng(3)
-    plays, friends, tagged = ["userID\tartistID\tweight"], ["userID\tfriendID"], ["userID\tartistID\ttagID\tday\tmonth\tyear"]
+    plays, friends = ["userID\tartistID\tweight"], ["userID\tfriendID"]
+    tagged = ["userID\tartistID\ttagID\tday\tmonth\tyear"]
     for user in range(users):
         liked = rng.choice(artists // 2, 20, replace=False) + (user % 2) * (artists // 2)
         plays += [f"{user + 7}\t{artist * 3}\t{rng.integers(1, 99)}" for artist in liked]
-        tagged += [f"{user + 7}\t{artist * 3}\t{user % 2 + rng.integers(0, 2) * 10}\t1\t1\t2009" for artist in liked[:9]]
+        tagged += [f"{user + 7}\t{artist * 3}\t{user % 2 + rng.integers(0, 2) * 10}\t1\t1\t2009"
+                   for artist in liked[:9]]
         friends.append(f"{user + 7}\t{(user + 2) % users + 7}")
     for name, lines in (("user_artists", plays), ("user_friends", friends), ("user_taggedartists", tagged)):
         (folder / f"{name}.dat").write_text("\n".join(lines) + "\n")

@@ -37,8 +37,9 @@ def run(args: argparse.Namespace, config: Config) -> None:
     """Trains every design on the same rows and writes `ablation.md` and the gates of both kinds of MMoE."""
     schema = read_schema(args.rows)
     rows = read_ranker_rows(args.rows, schema, schema.dim or config.towers.dim)
-    lines = ["| design | ndcg@20 | " + " | ".join(f"{task} {name}" for task in schema.tasks for name in COLUMNS) + " |"]
-    lines.append("|---|---|" + "---|" * (len(schema.tasks) * len(COLUMNS)))
+    heads = [f"{task} {name}" for task in schema.tasks for name in COLUMNS]
+    lines = ["| design | ndcg@20 | " + " | ".join(heads) + " |"]
+    lines.append("|---|---|" + "---|" * len(heads))
     print("\n".join(lines), flush=True)
     for name, design in tqdm(designs(config.ranker, schema.tasks).items(), desc="ablation", disable=None):
         torch.manual_seed(args.seed)
