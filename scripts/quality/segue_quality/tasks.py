@@ -25,6 +25,7 @@ class Shape:
 SINGLE_LIKED, SINGLE_MOOD = Shape(1, 64, mood=False), Shape(1, 64, liked=False)
 SHARED_BOTTOM, MMOE = Shape(1, 64), Shape(4, 16)
 EPOCHS, RATE, DECAY, MOOD_WEIGHT = 60, 0.003, 1.0, 0.5
+FEELING_SCALE = 4.0  # valence and arousal are mostly within 0.5 of 0
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,17 @@ class Network(nn.Module):
         blocks = [_plain(x) for x in (train.who, train.track, train.situation)]
         self.ranker = Ranker(config, *blocks, 1 + MOODS)
         self.linear = nn.Linear(sum(x.shape[1] for x in (train.who, train.track, train.situation)), 1 + MOODS)
-        self.feeling = nn.Sequential(nn.Linear(train.feeling.shape[1], 16), nn.ReLU(), nn.Linear(16, MOODS))
+        width = train.feeling.shape[1]
+        self.feeling = nn.Sequential(nn.Linear(width, 16), nn.ReLU(), nn.Linear(16, MOODS))
+        self.plain_feeling = nn.Linear(width, MOODS)
         nn.init.zeros_(self.linear.weight)
 
     def forward(self, x: Inputs) -> tuple[Tensor, Tensor]:
         """Returns the logit of liked [N] and the logits of the moods [N, 3]."""
         logits = self.ranker.logits(x.who, x.track, x.situation)
         logits = logits + self.linear(torch.cat([x.who, x.track, x.situation], 1))
-        return logits[:, 0], logits[:, 1:] + self.feeling(x.feeling)
+        felt = FEELING_SCALE * x.feeling
+        return logits[:, 0], logits[:, 1:] + self.feeling(felt) + self.plain_feeling(felt)
 
 
 def fit(shape: Shape, train: Inputs, liked: Tensor, mood: Tensor, seed: int) -> Network:
