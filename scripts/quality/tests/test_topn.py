@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent / "train")]
 
 from segue_quality import blend, hetrec, ials, kernels, linear, topn  # noqa: E402
 from segue_quality.__main__ import main  # noqa: E402
