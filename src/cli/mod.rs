@@ -1,6 +1,7 @@
 //! The command line: one file a sub-command. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod archive;
+mod audio;
 mod backfill;
 mod bundle;
 mod check_config;
@@ -47,6 +48,8 @@ enum Command {
     #[command(subcommand)]
     Index(index::Command),
     Eval(eval::Args),
+    #[command(subcommand)]
+    Audio(audio::Command),
     Replay(replay::Args),
 }
 
@@ -72,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Bundle(command) => bundle::run(command),
         Command::Index(command) => index::run(command),
         Command::Eval(args) => eval::run(args),
+        Command::Audio(command) => audio::run(command),
         Command::Replay(args) => replay::run(&args),
     };
     match done {
