@@ -42,7 +42,9 @@ impl Running {
     /// The first new line of the log that holds this.
     fn wait_for(&mut self, part: &str) -> String {
         loop {
-            let line = self.lines.recv().unwrap_or_else(|_| panic!("no {part} in the log:\n{}", self.log));
+            let line = self.lines.recv();
+            assert!(line.is_ok(), "no {part} in the log:\n{}", self.log);
+            let line = line.unwrap();
             writeln!(self.log, "{line}").unwrap();
             if line.contains(part) {
                 return line;

@@ -223,15 +223,22 @@ fn queries(metric: &Described, alone: bool) -> Vec<(String, String)> {
                 (format!("{quantile} {legend}"), format!("histogram_quantile({q}, {rate})"))
             })
             .into(),
-        _ if labels.is_empty() => vec![(format!("{what}{{{{instance}}}}"), format!("{name}{NODES}"))],
-        _ => vec![(legend, format!("count by ({by}) ({name}{NODES})"))],
+        MetricType::GAUGE | MetricType::SUMMARY | MetricType::UNTYPED if labels.is_empty() => {
+            vec![(format!("{what}{{{{instance}}}}"), format!("{name}{NODES}"))]
+        }
+        MetricType::GAUGE | MetricType::SUMMARY | MetricType::UNTYPED => {
+            vec![(legend, format!("count by ({by}) ({name}{NODES})"))]
+        }
     }
 }
 
 /// Queries of a panel, each with its legend, and what it shows in words.
 fn drawn(draws: &Draws, metrics: &BTreeMap<String, Described>) -> (Vec<(String, String)>, String) {
-    let find =
-        |name: &&str| metrics.get(*name).unwrap_or_else(|| panic!("{name}: a panel shows it, nothing registers it"));
+    let find = |name: &&str| {
+        let metric = metrics.get(*name);
+        assert!(metric.is_some(), "{name}: a panel shows it, nothing registers it");
+        metric.unwrap()
+    };
     let help = |names: &[&str]| names.iter().map(|name| find(name).help.clone()).collect::<Vec<_>>().join(" ");
     match draws {
         Draws::Metrics(names) => {
