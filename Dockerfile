@@ -18,11 +18,15 @@ COPY . .
 # The target folder is a cache mount, so the binary is copied out of it in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --features fluvio \
+    cargo build --release --locked --features fluvio,s3 \
     && install -D target/release/segue /out/segue \
     && install -D --mode=0644 .cache/onnxruntime/libonnxruntime.so /out/libonnxruntime.so
 
 FROM debian:bookworm-slim
+# S3 is spoken over TLS.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --no-create-home --shell /usr/sbin/nologin --uid 10001 segue \
     && install -d -o segue -g segue /var/lib/segue
 # The server finds ONNX Runtime beside its binary.

@@ -35,6 +35,7 @@ fn main() -> Result<()> {
     let count = args.get(2).and_then(|arg| arg.parse().ok()).unwrap_or(3_000);
     println!("{}", support::hardware());
     let dir = std::env::temp_dir().join(format!("segue-feature-log-{}", std::process::id()));
+    let store = segue::store::open(&dir)?;
     let (answers, served) = answers(&bundle, &events, count)?;
     let rows: usize = answers.iter().map(|answer| answer.rows.len()).sum();
     println!("{} answers, {rows} candidates", answers.len());
@@ -49,14 +50,14 @@ fn main() -> Result<()> {
         for round in 0..3 {
             let start = ThreadTime::now();
             let mut part =
-                Part::packed(&dir, Hour::of(0), &format!("{packing:?}-{group_rows}-{round}"), packing, group_rows)?;
+                Part::packed(&store, Hour::of(0), &format!("{packing:?}-{group_rows}-{round}"), packing, group_rows)?;
             answers.iter().try_for_each(|answer| part.log(answer, &served))?;
             let done = part.finish()?;
             times.push(start.elapsed().as_secs_f64());
             bytes[0] = done.bytes;
             for (at, table) in ["candidates", "answers", "items"].into_iter().enumerate() {
                 let name = format!("{packing:?}-{group_rows}-{round}.parquet");
-                bytes[at + 1] = dir.join(table).join(Hour::of(0).dir()).join(name).metadata()?.len();
+                bytes[at + 1] = dir.join(Hour::of(0).key(table, &name)).metadata()?.len();
             }
         }
         let [all, candidates, own, items] = bytes.map(|bytes| bytes as f64 / rows as f64);
@@ -77,7 +78,7 @@ fn answers(directory: &Path, events: &Path, count: usize) -> Result<(Vec<LoggedA
     let state = Arc::new(StateStore::new(&config.state, &config.signals));
     let mut wiring = Wiring::new(&config, Arc::clone(&bundle), Arc::clone(&state));
     let metrics = Arc::new(Metrics::new()?);
-    let traces = TraceStore::new(64 << 20);
+    let traces = TraceStore::new(&config.trace);
     let mut without = wiring.serving(&metrics, &traces)?.build();
     let (to, from) = crossbeam_channel::bounded(1);
     wiring.log_features(FeatureSink { to, unserved_share: 0.05, shed: metrics.feature_log.shed_queue.clone() });

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use cpu_time::ThreadTime;
 use segue::app::Wiring;
 use segue::bundle::Bundle;
-use segue::config::{Config, Engine};
+use segue::config::{Config, Engine, TraceConfig};
 use segue::domain::{Knobs, Request, Retrieved, TrackIx, UnitVector};
 use segue::features::{History, StateStore};
 use segue::index::{VectorIndex, build};
@@ -60,8 +60,10 @@ fn measure(directory: &Path, events: &Path) -> Result<()> {
     let state = Arc::new(StateStore::new(&config.state, &config.signals));
     let requests = requests(&bundle, &state, events)?;
     let wiring = Wiring::new(&config, Arc::clone(&bundle), state);
-    let traces = TraceStore::new(64 << 20);
+    let traces = TraceStore::new(&config.trace);
     let mut pipeline = wiring.serving(&Arc::new(Metrics::new()?), &traces)?.build();
+    let off = TraceConfig { recent_mib: 0, sample_every: 0, ..TraceConfig::default() };
+    let mut untraced = wiring.serving(&Arc::new(Metrics::new()?), &TraceStore::new(&off))?.build();
     let cases =
         requests.into_iter().map(|request| case(request, &mut pipeline, &wiring)).collect::<Result<Vec<_>>>()?;
     let mut kernels = Kernels {
@@ -76,9 +78,11 @@ fn measure(directory: &Path, events: &Path) -> Result<()> {
     for round in 0..=ROUNDS {
         for case in &cases {
             let [search, tower, rank] = kernels.run(case)?;
+            let (without, _) = serve(&mut untraced, &case.request)?;
             let (funnel, reports) = serve(&mut pipeline, &case.request)?;
             if round > 0 {
                 times.add(search, tower, rank, funnel, &reports);
+                times.untraced.push(without);
             }
         }
     }
@@ -190,6 +194,7 @@ struct Times {
     tower: Vec<f64>,
     rank: Vec<f64>,
     funnel: Vec<f64>,
+    untraced: Vec<f64>,
     stages: Vec<(&'static str, Vec<f64>)>,
 }
 
@@ -219,6 +224,8 @@ impl Times {
             funnel / (search + rank),
             funnel / (search + rank + tower),
         );
+        let untraced = median(&mut self.untraced);
+        println!("without the trace {untraced:.3} ms: it costs {:.1} %", (funnel / untraced - 1.0) * 100.0);
         let stages =
             self.stages.iter_mut().map(|(name, micros)| format!("{name} {:.0}", support::quantile(micros, 0.5)));
         println!("stages, wall us: {}", stages.collect::<Vec<_>>().join(", "));

@@ -1,8 +1,10 @@
 //! What listeners cost on disk and in memory, and how long a miss takes.
 //!
-//! `cargo bench --bench profiles -- [LISTENERS] [MEMORY_MIB] [DIR]`. Each listener has played 40 tracks in 4 sessions. DIR
-//! (default: the system's directory for temporary files) must lie on the disk that is asked about. Where this process may
-//! empty the system's cache of the disk, misses are measured with it empty too.
+//! `cargo bench --bench profiles -- [LISTENERS] [MEMORY_MIB] [DIR] [SESSIONS] [DAYS]`. Each listener has played 10 tracks in each
+//! of SESSIONS sessions (default 4), a day apart; one comes after the other, the last one DAYS days (default 0) after the
+//! first, so that with some days most sessions have ended and are gone. DIR (default: the system's directory for temporary
+//! files) must lie on the disk that is asked about. Where this process may empty the system's cache of the disk, misses are
+//! measured with it empty too.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +34,7 @@ fn main() -> Result<()> {
     let listeners = args.first().and_then(|arg| arg.parse().ok()).unwrap_or(1_000_000);
     let memory_mib = args.get(1).and_then(|arg| arg.parse().ok()).unwrap_or(256);
     let dir = args.get(2).map_or_else(std::env::temp_dir, PathBuf::from);
+    let sessions = args.get(3).and_then(|arg| arg.parse().ok()).unwrap_or(SESSIONS);
     let dir = dir.join(format!("segue-profiles-{}", std::process::id()));
     println!("{}", hardware());
     let tracks = (0..TRACKS).map(|track| {
@@ -44,9 +47,21 @@ fn main() -> Result<()> {
     let unit = |row: usize| (0..DIM).map(move |at| if at == row % DIM { 1.0 } else { 0.0 });
     let vectors = ItemVectors::from_raw((0..catalogue.len()).flat_map(unit).collect(), DIM)?;
     memory(&catalogue, &vectors)?;
-    let done = disk(&dir, listeners, memory_mib, &catalogue, &vectors);
+    let days = args.get(4).and_then(|arg| arg.parse().ok()).unwrap_or(0);
+    let done = disk(&dir, &Size { listeners, sessions, days, memory_mib }, &catalogue, &vectors);
     std::fs::remove_dir_all(&dir)?;
     done
+}
+
+/// What is put on the disk.
+struct Size {
+    listeners: u64,
+    /// Of each.
+    sessions: u64,
+    /// From the first listener to the last.
+    days: i64,
+    /// Of each of the two caches.
+    memory_mib: u64,
 }
 
 fn store(memory_mib: u64) -> Arc<StateStore> {
@@ -85,46 +100,50 @@ fn memory(catalogue: &Catalogue, vectors: &ItemVectors) -> Result<()> {
     Ok(())
 }
 
-fn disk(dir: &Path, listeners: u64, memory_mib: u64, catalogue: &Catalogue, vectors: &ItemVectors) -> Result<()> {
+fn disk(dir: &Path, size: &Size, catalogue: &Catalogue, vectors: &ItemVectors) -> Result<()> {
+    let Size { listeners, sessions, days, memory_mib } = *size;
     let state = store(memory_mib);
     state.attach(Vault::open(dir, "bench")?.0);
     let (start, mut rows) = (Instant::now(), 0);
     for listener in 0..listeners {
-        for session in 0..SESSIONS {
+        for session in 0..sessions {
             for play in 0..PLAYS {
-                state.apply(&event(listener, session, play), catalogue, vectors)?;
+                let mut event = event(listener, session, play);
+                event.ts_ms += days * DAY_MS / 1_000 * (listener * 1_000 / listeners) as i64;
+                state.apply(&event, catalogue, vectors)?;
             }
         }
         if state.is_crowded() || listener + 1 == listeners {
             state.part();
             rows += state.write(listener)?;
+            eprintln!("{} listeners after {:.0} s", listener + 1, start.elapsed().as_secs_f64());
         }
     }
     let took = start.elapsed().as_secs_f64();
     println!("{listeners} listeners, {rows} rows written in {took:.0} s, {} MiB resident", resident_kib() >> 10);
     drop(state);
     let db = std::fs::metadata(dir.join("state.sqlite"))?.len();
-    println!("state.sqlite: {} bytes a listener, with the sessions of their last day", db / listeners);
-    misses(dir, listeners, memory_mib, "the system's cache as it is")?;
+    println!("state.sqlite: {} bytes a listener, with the sessions of the last day", db / listeners);
+    misses(dir, size, "the system's cache as it is")?;
     let emptied =
         std::process::Command::new("sync").status().is_ok() && std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok();
     if emptied {
-        misses(dir, listeners, memory_mib, "the system's cache empty at the start")?;
+        misses(dir, size, "the system's cache empty at the start")?;
     }
     Ok(())
 }
 
-fn misses(dir: &Path, listeners: u64, memory_mib: u64, how: &str) -> Result<()> {
-    let state = store(memory_mib);
+fn misses(dir: &Path, size: &Size, how: &str) -> Result<()> {
+    let state = store(size.memory_mib);
     state.attach(Vault::open(dir, "bench")?.0);
     let mut random = ChaCha8Rng::seed_from_u64(7);
     let mut took: Vec<f64> = (0..MISSES)
         .map(|_| {
-            let user = user(random.random_range(0..listeners));
+            let user = user(random.random_range(0..size.listeners));
             let start = Instant::now();
             let profile = state.profile(&user);
             let took = start.elapsed().as_secs_f64() * 1e6;
-            assert_eq!(profile.plays, SESSIONS * PLAYS);
+            assert_eq!(profile.plays, size.sessions * PLAYS);
             took
         })
         .collect();

@@ -8,7 +8,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::app::{AppError, ChangeError, Engine, Put};
+use crate::app::{
+    AppError, Asked, ChangeError, Engine, Explained, Put, RehearsalError, ReplayChanges, ReplayError, Replayed,
+};
 use crate::config::{Config, LogFormat};
 use crate::domain::{
     Answer, Catalogue, Knobs, RecommendationId, Request, Retrieved, SessionId, SessionState, Track, TrackId, TrackIx,
@@ -18,6 +20,7 @@ use crate::events::{Batch, EventLogError, EventOutcome};
 use crate::http::{self, ChangeFault, IngestError, Reply, Service, Traced};
 use crate::inference::Runtime;
 use crate::pipeline::{Deadline, Refused};
+use crate::replay::Capture;
 
 /// Why the server did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +141,31 @@ impl Service for Serving {
         Box::pin(self.0.next_tracks(request, deadline))
     }
 
+    fn explain(
+        &self,
+        asked: Asked,
+        track: TrackIx,
+        deadline: Deadline,
+    ) -> Reply<'_, Result<Explained, RehearsalError>> {
+        Box::pin(self.0.explain(asked, track, deadline))
+    }
+
+    fn replay(
+        &self,
+        id: &RecommendationId,
+        changes: ReplayChanges,
+        deadline: Deadline,
+    ) -> Reply<'_, Result<Replayed, ReplayError>> {
+        let id = id.clone();
+        Box::pin(async move { self.0.replay(&id, changes, deadline).await })
+    }
+
+    fn captures(&self, most: usize) -> Reply<'_, Vec<Capture>> {
+        let engine = Arc::clone(&self.0);
+        // The thread only fails by panicking, and then there is nothing to give.
+        Box::pin(async move { tokio::task::spawn_blocking(move || engine.captures(most)).await.unwrap_or_default() })
+    }
+
     fn similar(&self, track: TrackIx, k: usize, deadline: Deadline) -> Reply<'_, Result<Vec<Retrieved>, Refused>> {
         Box::pin(self.0.similar(track, k, deadline))
     }
@@ -164,11 +192,17 @@ impl Service for Serving {
     fn trace(&self, recommendation_id: &str) -> Option<Arc<Traced>> {
         let id = RecommendationId::new(recommendation_id).ok()?;
         let trace = self.0.traces().get(&id)?;
+        let mut answer = trace.answer.clone();
+        let recorded = trace.recorded();
+        if let Some(recorded) = &recorded {
+            self.0.give_reasons(&trace.request, recorded, &mut answer);
+        }
         Some(Arc::new(Traced {
             bundle: self.bundle_version().to_owned(),
             request: Arc::clone(&trace.request),
             knobs: trace.knobs,
-            answer: trace.answer.clone(),
+            answer,
+            replayable: recorded.is_some(),
         }))
     }
 

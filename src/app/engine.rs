@@ -7,14 +7,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::exports::Exports;
 use super::live_tracks::LiveTracks;
 use super::recall_probe::RecallProbe;
 use super::snapshots::Snapshots;
 use super::{ChangeError, Put, Wiring, recovery, stream};
 use crate::bundle::{Bundle, BundleError};
-use crate::config::{Config, EventStore};
+use crate::config::{Config, EventStore, rule_conflicts};
 use crate::domain::{
-    Answer, ExplainLevel, Knobs, Request, Retrieved, Rung, Track, TrackId, TrackIx, UnitVector, UserId,
+    Answer, ExplainLevel, Knobs, Recorded, Request, Retrieved, Rung, SessionState, Track, TrackId, TrackIx, UnitVector,
+    UserId, UserProfile,
 };
 use crate::events::{Batch, EventLogError, EventOutcome, Ingest, Notes};
 use crate::feature_log::{FeatureLog, Served};
@@ -22,9 +24,11 @@ use crate::features::StateStore;
 use crate::index::VectorIndex;
 use crate::inference::{InferenceError, Runtime};
 use crate::metrics::Metrics;
-use crate::pipeline::{Deadline, Lanes, PipelineBuilder, Refused};
+use crate::pipeline::{Deadline, Lanes, Pipeline, PipelineBuilder, Refused};
 use crate::stages::explain::Explainer;
-use crate::stages::observe::{DEFAULT_TRACE_BYTES, FeatureSink, Trace, TraceStore};
+use crate::stages::observe::{FeatureSink, TraceStore};
+use crate::stages::rules::RuleBook;
+use crate::store::StoreError;
 
 /// Why the engine does not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +51,15 @@ pub enum AppError {
     /// The thread that writes snapshots.
     #[error("no thread for snapshots: {0}")]
     Snapshots(std::io::Error),
-    /// The thread that writes the feature log.
-    #[error("no thread for the feature log: {0}")]
+    /// The store of the feature log, or the threads that write it.
+    #[error("the feature log does not start: {0}")]
     FeatureLog(std::io::Error),
+    /// The archive of events.
+    #[error("events.export.dir: {0}")]
+    Archive(#[from] StoreError),
+    /// The thread that exports events.
+    #[error("no thread for exports: {0}")]
+    Exports(std::io::Error),
     /// The thread that probes the index.
     #[error("no thread for probes of the index: {0}")]
     RecallProbe(std::io::Error),
@@ -76,6 +86,7 @@ pub struct Engine {
     _feature_log: Option<FeatureLog>,
     // Before the last snapshot is written.
     _stream: Option<stream::Stream>,
+    _exports: Option<Exports>,
     ingest: Arc<Ingest>,
     _snapshots: Option<Snapshots>,
     knobs: ArcSwap<Knobs>,
@@ -95,9 +106,10 @@ impl Engine {
         let bundle = Arc::new(Bundle::load(bundle, &config, &runtime)?);
         let state = Arc::new(StateStore::new(&config.state, &config.signals));
         let metrics = Arc::new(Metrics::new()?);
-        let traces = TraceStore::new(DEFAULT_TRACE_BYTES);
+        let traces = TraceStore::new(&config.trace);
         let mut wiring = Wiring::new(&config, Arc::clone(&bundle), Arc::clone(&state));
         let changes = (config.events.store == EventStore::Disk).then(|| config.events.data_dir.join(CHANGES_FILE));
+        report_rules(&config, &wiring);
         let live_tracks = LiveTracks::open(runtime, &wiring, changes.as_deref(), config.catalogue.max_added)?;
         let feature_log = log_features(&config, &mut wiring, live_tracks.log_id(), &metrics)?;
         let count = match config.lanes.count {
@@ -126,6 +138,7 @@ impl Engine {
         );
         let ingest = Arc::new(ingest);
         let on_disk = recovered.disk.is_some();
+        let exports = Exports::start(&config.events.export, recovered.disk.clone(), metrics.archive.clone())?;
         let stream = stream::start(&config.events, recovered.disk, &ingest, &metrics)?;
         let every = Duration::from_secs(config.events.snapshot_s);
         let snapshots = on_disk.then(|| Snapshots::start(Arc::clone(&ingest), every)).transpose()?;
@@ -141,6 +154,7 @@ impl Engine {
             _feature_log: feature_log,
             lanes,
             _stream: stream,
+            _exports: exports,
             ingest,
             _snapshots: snapshots,
             metrics,
@@ -198,12 +212,11 @@ impl Engine {
         self.fetch(&request).await;
         let (knobs, width) = (self.knobs(), self.lanes.width(&deadline));
         let (state, bundle) = (Arc::clone(self.wiring.state()), Arc::clone(self.wiring.bundle()));
-        let (until, traces) = (deadline.clone(), self.traces.clone());
+        let until = deadline.clone();
         let answered = self.lanes.run(&deadline, move |pipeline| {
             let mut answer = pipeline.execute(Arc::clone(&request), knobs, &until, width);
             if request.explain != ExplainLevel::None {
                 explain(&request, &mut answer, &state, &bundle);
-                traces.insert(Trace { request, knobs, answer: answer.clone() });
             }
             answer
         });
@@ -215,7 +228,26 @@ impl Engine {
         Ok(answer)
     }
 
-    async fn fetch(&self, request: &Arc<Request>) {
+    /// Fills in why each track of an answer is in the list, from what its request read.
+    pub fn give_reasons(&self, request: &Request, recorded: &Recorded, answer: &mut Answer) {
+        give_reasons(request, &recorded.session, &recorded.profile, answer, self.bundle());
+    }
+
+    /// The bundle, to be held.
+    pub(super) fn bundle_handle(&self) -> &Arc<Bundle> {
+        self.wiring.bundle()
+    }
+
+    /// Runs work on the next free lane.
+    pub(super) async fn on_lane<T: Send + 'static>(
+        &self,
+        deadline: &Deadline,
+        work: impl FnOnce(&mut Pipeline) -> T + Send + 'static,
+    ) -> Result<T, Refused> {
+        self.counted(self.lanes.run(deadline, work).await)
+    }
+
+    pub(super) async fn fetch(&self, request: &Arc<Request>) {
         if !self.state().is_at_hand(&request.user_id, request.session_id.as_ref()) {
             let (state, request) = (Arc::clone(self.wiring.state()), Arc::clone(request));
             let read = move || state.fetch(&request.user_id, request.session_id.as_ref());
@@ -348,6 +380,13 @@ impl Engine {
     }
 }
 
+/// Logs where business rules contradict each other or name what is not there.
+fn report_rules(config: &Config, wiring: &Wiring) {
+    let found =
+        rule_conflicts(&config.rules).into_iter().chain(wiring.rules().into_iter().flat_map(RuleBook::findings));
+    found.for_each(|finding| tracing::warn!("business rules: {finding}"));
+}
+
 /// Starts the feature log, where there is to be one, and has the wiring write to it. `changes`: the id of the file of
 /// changes to the catalogue.
 fn log_features(
@@ -369,14 +408,16 @@ fn log_features(
 /// Fills in why each track is in the list.
 fn explain(request: &Request, answer: &mut Answer, state: &StateStore, bundle: &Bundle) {
     let session = request.session_id.as_ref().and_then(|id| state.session_of(id, &request.user_id, request.now_ms));
-    let session = session.unwrap_or_default();
-    let explainer = Explainer {
-        request,
-        session: &session,
-        profile: &state.profile(&request.user_id),
-        catalogue: &bundle.catalogue,
-        vectors: &bundle.vectors,
-        popularity: &bundle.popularity,
-    };
-    explainer.fill(&mut answer.tracks);
+    give_reasons(request, &session.unwrap_or_default(), &state.profile(&request.user_id), answer, bundle);
+}
+
+fn give_reasons(
+    request: &Request,
+    session: &SessionState,
+    profile: &UserProfile,
+    answer: &mut Answer,
+    bundle: &Bundle,
+) {
+    let Bundle { catalogue, vectors, popularity, .. } = bundle;
+    Explainer { request, session, profile, catalogue, vectors, popularity }.fill(&mut answer.tracks);
 }

@@ -17,7 +17,8 @@ use crate::stages::filter::{
     Takedowns, TakenDown,
 };
 use crate::stages::observe::{
-    ExposureObserver, FeatureObserver, FeatureSink, MetricsObserver, ServedObserver, TraceObserver, TraceStore,
+    CatalogueMoment, ExposureObserver, FeatureObserver, FeatureSink, MetricsObserver, ServedObserver, TraceObserver,
+    TraceStore,
 };
 use crate::stages::rank::MmoeRanker;
 use crate::stages::rerank::{
@@ -25,8 +26,13 @@ use crate::stages::rerank::{
     Windows,
 };
 use crate::stages::retrieve::{
-    ArtistCharts, Exploration, Fresh, GlobalTop, MarketTop, Popular, SessionArtists, TwoTower, UserTop,
+    ArtistCharts, Exploration, Fresh, GlobalTop, MarketTop, OwnTracks, Popular, SessionArtists, Successors, TwoTower,
+    UserTop,
 };
+use crate::stages::rules::{ApplyRules, RuleBlock, RuleBook, RulePins};
+
+/// Most tracks that pins propose for one request.
+const MOST_PINNED: usize = 1_000;
 
 /// Whether an offline pipeline may propose what was played in the session: real histories repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +56,7 @@ pub struct Wiring {
     exposure: Arc<Exposure>,
     explicit: Explicit,
     licence: Licence,
+    rules: Option<RuleBook>,
     features: Option<FeatureSink>,
 }
 
@@ -63,6 +70,7 @@ impl Wiring {
             Arc::clone(catalogue),
             Arc::clone(vectors),
             Arc::clone(&bundle.popularity),
+            Arc::clone(&bundle.rules),
             day,
             config.signals.affinity_half_life_days,
         );
@@ -77,6 +85,7 @@ impl Wiring {
             exposure: Arc::new(Exposure::new(config.exploration.window)),
             explicit: Explicit::new(Arc::clone(catalogue)),
             licence: Licence::new(Arc::clone(catalogue)),
+            rules: (!config.rules.is_empty()).then(|| RuleBook::new(&config.rules, Arc::clone(catalogue))),
             features: None,
             bundle,
         }
@@ -102,6 +111,11 @@ impl Wiring {
         &self.exposure
     }
 
+    /// The business rules, where there are any.
+    pub fn rules(&self) -> Option<&RuleBook> {
+        self.rules.as_ref()
+    }
+
     /// The live state that the stages read.
     pub fn state(&self) -> &Arc<StateStore> {
         &self.state
@@ -119,8 +133,37 @@ impl Wiring {
     pub fn serving(&self, metrics: &Arc<Metrics>, traces: &TraceStore) -> Result<PipelineBuilder, AppError> {
         let features = self.features.clone().map(|sink| (RankedTap::default(), sink));
         let tap = features.as_ref().map(|(tap, _)| RankedTap::clone(tap));
-        let mut builder = self.funnel(PipelineBuilder::default(), tap)?;
+        let builder = self
+            .stages(tap)?
+            .observer(ServedObserver::new(Arc::clone(&self.state)))
+            .observer(self.observe_exposure(metrics))
+            .detailed(traces.is_on());
+        let builder = match traces.is_on() {
+            true => builder.observer(TraceObserver::new(traces.clone(), self.catalogue_moment())),
+            false => builder,
+        };
+        let builder = builder.observer(MetricsObserver::new(Arc::clone(metrics)));
+        Ok(match features {
+            Some((tap, sink)) => builder.observer(FeatureObserver::new(tap, sink)),
+            None => builder,
+        })
+    }
+
+    /// The stages that serve, with nobody observing: for requests asked again elsewhere.
+    ///
+    /// # Errors
+    /// If a model does not open.
+    pub fn rehearsing(&self) -> Result<PipelineBuilder, AppError> {
+        self.stages(None)
+    }
+
+    /// The stages that serve.
+    fn stages(&self, tap: Option<RankedTap>) -> Result<PipelineBuilder, AppError> {
+        let mut builder = self.funnel(self.pin(PipelineBuilder::default()), tap)?;
         let catalogue = &self.bundle.catalogue;
+        if let Some(rules) = &self.rules {
+            builder = builder.filter(RuleBlock::new(rules.clone()));
+        }
         if self.config.filters.played_in_session {
             builder = builder.filter(PlayedInSession::new(Arc::clone(catalogue)));
         }
@@ -129,16 +172,11 @@ impl Wiring {
         }
         let builder = self.explore(self.diversify(self.hard_filters(builder)));
         let builder = self.order(self.separate(builder));
-        let builder = self
-            .ladder(builder)
-            .observer(ServedObserver::new(Arc::clone(&self.state)))
-            .observer(self.observe_exposure(metrics))
-            .observer(TraceObserver::new(traces.clone()))
-            .observer(MetricsObserver::new(Arc::clone(metrics)));
-        Ok(match features {
-            Some((tap, sink)) => builder.observer(FeatureObserver::new(tap, sink)),
+        let builder = match &self.rules {
+            Some(rules) => builder.reranker(ApplyRules::new(rules.clone())),
             None => builder,
-        })
+        };
+        Ok(self.ladder(builder))
     }
 
     /// The same funnel for evaluation and training rows: it notes nothing and forgets what it served.
@@ -165,6 +203,14 @@ impl Wiring {
             .context(ProfileSource::new(Arc::clone(&self.state)), OnFailure::Skip)
     }
 
+    /// Pinned tracks are proposed first, so that they stand for their recordings.
+    fn pin(&self, builder: PipelineBuilder) -> PipelineBuilder {
+        match &self.rules {
+            Some(rules) => builder.retriever(RulePins::new(rules.clone()), MOST_PINNED, OnFailure::Skip),
+            None => builder,
+        }
+    }
+
     /// Context, retrievers and the ranker, which leaves what it saw in `tap`.
     fn funnel(&self, builder: PipelineBuilder, tap: Option<RankedTap>) -> Result<PipelineBuilder, AppError> {
         let bundle = &self.bundle;
@@ -177,8 +223,7 @@ impl Wiring {
             builder = builder.retriever(retriever, quota, OnFailure::Skip);
         }
         if let Some(model) = &bundle.ranker {
-            let quotas = &self.config.retrieval;
-            let most = quotas.two_tower + quotas.session_artists + quotas.popular + quotas.fresh + quotas.exploration;
+            let most = self.retrievers().iter().map(|(_, quota)| quota).sum();
             let mut ranker = Box::new(OrtRanker::new(model)?);
             ranker.warm(most)?;
             let catalogue = Arc::clone(&bundle.catalogue);
@@ -190,11 +235,14 @@ impl Wiring {
     /// The retrievers of one lane with their quotas, in the order in which they propose.
     pub fn retrievers(&self) -> Vec<(Box<dyn Retriever>, usize)> {
         let (bundle, quota) = (&self.bundle, &self.config.retrieval);
-        let two_tower = TwoTower::new(bundle.index.searcher(), Arc::clone(&bundle.vectors), self.selective_filters());
+        let (vectors, filters) = (Arc::clone(&bundle.vectors), self.selective_filters());
+        let two_tower = TwoTower::new(bundle.index.searcher(), vectors, quota.queries, filters);
         let artists = SessionArtists::new(Arc::clone(&bundle.catalogue), Arc::clone(&self.charts));
         vec![
             (Box::new(two_tower), quota.two_tower),
             (Box::new(artists), quota.session_artists),
+            (Box::new(Successors::new(Arc::clone(&bundle.rules))), quota.sequential_rules),
+            (Box::new(OwnTracks::default()), quota.own_tracks),
             (Box::new(Popular::new(Arc::clone(&bundle.popularity))), quota.popular),
             (Box::new(self.fresh.clone()), quota.fresh),
             (Box::new(self.exploration.clone()), quota.exploration),
@@ -255,6 +303,12 @@ impl Wiring {
         let (catalogue, state) = (Arc::clone(&self.bundle.catalogue), Arc::clone(&self.state));
         let new_plays = self.config.exploration.new_plays;
         ExposureObserver::new(catalogue, state, Arc::clone(&self.exposure), new_plays, metrics)
+    }
+
+    /// What tells two moments of the catalogue apart.
+    pub fn catalogue_moment(&self) -> impl Fn() -> CatalogueMoment + Send + use<> {
+        let (catalogue, takedowns) = (Arc::clone(&self.bundle.catalogue), Arc::clone(&self.takedowns));
+        move || CatalogueMoment { additions: catalogue.additions(), takedowns: takedowns.changes() }
     }
 
     /// What keeps them apart.

@@ -1,12 +1,13 @@
 //! Who asked to be forgotten, and from which offset on.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::sync::Arc;
 
 use super::ArchiveError;
-use super::files::{ERASURES, in_force, tables};
+use super::files;
 use crate::domain::UserId;
-use crate::tables::{Column, TableError, Type, read_rows};
+use crate::store::{Store, Stored};
+use crate::tables::{Column, TableError, Type, stored_rows};
 
 /// A row of `erasures`.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -68,15 +69,14 @@ impl Erasures {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn read_erasures(archive: &Path) -> Result<Erasures, ArchiveError> {
-    let (files, _) = in_force(&tables(&archive.join(ERASURES))?);
+pub fn read_erasures(archive: &Arc<dyn Store>) -> Result<Erasures, ArchiveError> {
     let mut erasures = Erasures::default();
-    for file in files {
-        rows(&file.path)?.into_iter().for_each(|row| erasures.add(row));
+    for file in files::erasures(archive)?.0 {
+        rows(&file.object)?.into_iter().for_each(|row| erasures.add(row));
     }
     Ok(erasures)
 }
 
-pub(super) fn rows(path: &Path) -> Result<Vec<ErasureRow>, TableError> {
-    read_rows(path)?.collect()
+pub(super) fn rows(object: &Stored) -> Result<Vec<ErasureRow>, TableError> {
+    stored_rows(object)?.collect()
 }

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::ArchiveError;
 use super::erasures::{COLUMNS, ErasureRow};
-use super::files::{ERASURES, EVENTS, in_force, listed, name, parse, remove, tables, take};
-use crate::events::{Entry, EventLogError, look, scan};
-use crate::tables::{ArchivedEvent, EventWriter, Hour, RowWriter, TableError, read_notes, tables_by_hour};
-
-/// Notes in a file's metadata: the first offset that it may hold, and the one after the last.
-const FIRST: &str = "segue.offset_first";
-const NEXT: &str = "segue.offset_next";
+use super::files::{self, ERASURES, EVENTS, FIRST, NEXT, finished, name};
+use super::owner::Turn;
+use crate::events::{Entry, Step, look, read_step};
+use crate::store::{Draft, Store};
+use crate::tables::{ArchivedEvent, EventWriter, Hour, RowWriter, TableError};
 
 /// What an export did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +24,8 @@ pub struct Exported {
     pub events: u64,
     /// Erasures written.
     pub erasures: u64,
+    /// Files written.
+    pub files: u64,
     /// Events whose listener was erased before they were exported.
     pub erased: u64,
     /// Offsets that the log no longer has: aged out before they were exported, or damaged.
@@ -34,163 +35,111 @@ pub struct Exported {
 }
 
 /// Exports what came into the log of `log` since the last export to `archive`, in steps of at most `step` entries, which
-/// are held in memory; `now_ms` is noted beside erasures. A server may write the log meanwhile.
+/// are held in memory; `now_ms` is noted beside erasures. A server may write the log meanwhile. `after` is told of each step
+/// that is finished, with the sums so far, and says whether to go on.
 ///
 /// # Errors
-/// The log, a full disk, or another process that writes the archive. What is finished stands; the next export goes on.
-pub fn export(log: &Path, archive: &Path, step: usize, now_ms: i64) -> Result<Exported, ArchiveError> {
-    export_by(log, archive, step, now_ms, &mut |_| {})
-}
-
-/// As [`export`]; calls `at` with the archive before anything in it changes.
-pub(super) fn export_by(
+/// The log, the store, an archive of another log, or another process that exports this one. What is finished stands; the
+/// next export goes on.
+pub fn export(
     log: &Path,
-    archive: &Path,
+    archive: &Arc<dyn Store>,
     step: usize,
     now_ms: i64,
-    at: &mut dyn FnMut(&Path),
+    after: &mut dyn FnMut(&Exported) -> bool,
 ) -> Result<Exported, ArchiveError> {
-    let _lock = take(archive)?;
-    let (from, end) = (finished(archive)?, look(log)?.next);
+    let end = look(log)?.next;
+    let turn = Turn::take(log)?;
+    turn.claim(archive)?;
+    let from = finished(archive)?;
     if end < from {
-        return Err(ArchiveError::File(format!(
-            "{}: holds the events up to {from} of a log, and the one in {} ends at {end}: give each log its own archive",
-            archive.display(),
-            log.display()
+        let (archive, log) = (archive.name(""), log.display());
+        return Err(ArchiveError::Refused(format!(
+            "{archive}: holds the events up to {from} of a log, and the one in {log} ends at {end}: give each log its own \
+             archive"
         )));
     }
-    clear_up(archive, from, at)?;
-    let mut steps =
-        Steps { archive, now_ms, at, done: Exported { from, next: from, ..Exported::default() }, held: Held::new() };
-    let mut fault = None;
-    let scanned = scan(log, from, &mut |offset, entry| {
-        steps.take(offset, entry);
-        if steps.held.len < step.max(1) {
-            return Ok(());
+    clear_up(archive, from)?;
+    let mut done = Exported { from, next: from, ..Exported::default() };
+    while done.next < end {
+        let mut read = read_step(log, done.next, step.max(1))?;
+        done.damage.append(&mut read.damage);
+        if read.next <= done.next {
+            break;
         }
-        steps.write(offset + 1).map_err(|error| {
-            let told = EventLogError(error.to_string());
-            fault = Some(error);
-            told
-        })
-    });
-    match fault {
-        Some(error) => return Err(error.into()),
-        None => steps.done.damage = scanned?,
+        write(archive, read, now_ms, &mut done)?;
+        if !after(&done) {
+            break;
+        }
     }
-    if let Some(last) = steps.held.last {
-        steps.write(last + 1)?;
-    }
-    Ok(steps.done)
+    Ok(done)
 }
 
-/// The offset up to which everything is there: the end of the last erasures' file, as its metadata says.
-fn finished(archive: &Path) -> Result<u64, ArchiveError> {
-    let (files, _) = in_force(&tables(&archive.join(ERASURES))?);
-    let Some(last) = files.last() else { return Ok(0) };
-    let noted = read_notes(&last.path)?.get(NEXT).and_then(|next| next.parse().ok());
-    let fault =
-        || TableError { file: last.path.display().to_string(), fault: format!("has no {NEXT} in its metadata") };
-    Ok(noted.ok_or_else(fault)?)
-}
-
-/// Removes what an export that was killed left: files that are not finished, and events from `from` on.
-fn clear_up(archive: &Path, from: u64, at: &mut dyn FnMut(&Path)) -> Result<(), ArchiveError> {
-    let hours = tables_by_hour(&archive.join(EVENTS))?;
-    let begun = hours.values().flatten().filter(|path| parse(path).is_some_and(|file| file.offsets.start >= from));
-    let mut left: Vec<_> = begun.cloned().collect();
-    let dirs = listed(&archive.join(EVENTS))?.iter().map(|date| listed(date)).collect::<Result<Vec<_>, _>>()?;
-    for dir in dirs.into_iter().flatten().chain([archive.join(ERASURES)]) {
-        left.extend(listed(&dir)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "partial")));
+/// Removes what an export that was killed left: drafts, and events from `from` on.
+fn clear_up(archive: &Arc<dyn Store>, from: u64) -> Result<(), ArchiveError> {
+    for object in files::events(archive, from)?.1 {
+        object.delete()?;
     }
-    for path in left {
-        at(archive);
-        remove(&path)?;
+    for folder in [EVENTS, ERASURES] {
+        archive.clear_drafts(folder)?;
     }
     Ok(())
 }
 
-/// Entries that are not written yet.
-struct Held {
-    events: BTreeMap<Hour, Vec<ArchivedEvent>>,
-    erasures: Vec<ErasureRow>,
-    len: usize,
-    last: Option<u64>,
-}
-
-impl Held {
-    fn new() -> Self {
-        Self { events: BTreeMap::new(), erasures: Vec::new(), len: 0, last: None }
-    }
-}
-
-struct Steps<'a> {
-    archive: &'a Path,
-    now_ms: i64,
-    at: &'a mut dyn FnMut(&Path),
-    done: Exported,
-    held: Held,
-}
-
-impl Steps<'_> {
-    fn take(&mut self, offset: u64, entry: Entry) {
-        let expected = self.held.last.map_or(self.done.next, |last| last + 1);
-        self.done.missing += offset.saturating_sub(expected);
+/// Writes a step: events first, then what says that they are there.
+fn write(archive: &Arc<dyn Store>, step: Step, now_ms: i64, done: &mut Exported) -> Result<(), ArchiveError> {
+    let offsets = done.next..step.next;
+    let missing = (offsets.end - offsets.start).saturating_sub(step.entries.len() as u64);
+    let mut hours: BTreeMap<Hour, Vec<ArchivedEvent>> = BTreeMap::new();
+    let (mut erasures, mut erased) = (Vec::new(), 0);
+    for (offset, entry) in step.entries {
         match entry {
             Entry::Event(event) => {
-                let archived = ArchivedEvent { offset, event };
-                self.held.events.entry(Hour::of(archived.event.ts_ms)).or_default().push(archived);
+                hours.entry(Hour::of(event.ts_ms)).or_default().push(ArchivedEvent { offset, event });
             }
-            Entry::Erase(user) => self.held.erasures.push(ErasureRow {
-                offset: offset.cast_signed(),
-                user_id: user.to_string(),
-                seen_ms: self.now_ms,
-            }),
-            Entry::Erased => self.done.erased += 1,
+            Entry::Erase(user) => {
+                erasures.push(ErasureRow { offset: offset.cast_signed(), user_id: user.to_string(), seen_ms: now_ms });
+            }
+            Entry::Erased => erased += 1,
         }
-        self.held.len += 1;
-        self.held.last = Some(offset);
     }
-
-    /// Writes what is held, up to `next`: events first, then what says that they are there.
-    fn write(&mut self, next: u64) -> Result<(), TableError> {
-        let held = std::mem::replace(&mut self.held, Held::new());
-        let offsets = self.done.next..next;
-        for (hour, events) in held.events {
-            (self.at)(self.archive);
-            let path = hour.make(&self.archive.join(EVENTS))?.join(name(&offsets));
-            self.done.events += events.len() as u64;
-            let mut writer = begin_events(&path, &offsets)?;
-            for event in &events {
-                writer.write_archived(event)?;
-            }
-            (self.at)(self.archive);
-            writer.finish()?;
-        }
-        (self.at)(self.archive);
-        let mut writer = begin_erasures(&self.archive.join(ERASURES).join(name(&offsets)), &offsets)?;
-        self.done.erasures += held.erasures.len() as u64;
-        for row in held.erasures {
-            writer.write(row)?;
-        }
-        (self.at)(self.archive);
+    let (events, files) = (hours.values().map(Vec::len).sum::<usize>(), hours.len() + 1);
+    for (hour, events) in hours {
+        let mut writer = begin_events(archive, hour, &offsets)?;
+        events.iter().try_for_each(|event| writer.write_archived(event))?;
         writer.finish()?;
-        self.done.next = next;
-        Ok(())
     }
+    let mut writer = begin_erasures(archive, &offsets)?;
+    done.erasures += erasures.len() as u64;
+    erasures.into_iter().try_for_each(|row| writer.write(row))?;
+    writer.finish()?;
+    done.events += events as u64;
+    done.files += files as u64;
+    done.erased += erased;
+    done.missing += missing;
+    done.next = offsets.end;
+    Ok(())
 }
 
 /// Begins a file of events.
-pub(super) fn begin_events(path: &Path, offsets: &Range<u64>) -> Result<EventWriter, TableError> {
-    let mut writer = EventWriter::archive(path)?;
+pub(super) fn begin_events(
+    archive: &Arc<dyn Store>,
+    hour: Hour,
+    offsets: &Range<u64>,
+) -> Result<EventWriter, TableError> {
+    let mut writer = EventWriter::archive(Draft::begin(archive, &hour.key(EVENTS, &name(offsets)))?)?;
     writer.note(FIRST, offsets.start);
     writer.note(NEXT, offsets.end);
     Ok(writer)
 }
 
 /// Begins a file of erasures.
-pub(super) fn begin_erasures(path: &Path, offsets: &Range<u64>) -> Result<RowWriter<ErasureRow>, TableError> {
-    let mut writer = RowWriter::create(path, COLUMNS)?;
+pub(super) fn begin_erasures(
+    archive: &Arc<dyn Store>,
+    offsets: &Range<u64>,
+) -> Result<RowWriter<ErasureRow>, TableError> {
+    let draft = Draft::begin(archive, &format!("{ERASURES}/{}", name(offsets)))?;
+    let mut writer = RowWriter::on(draft, COLUMNS)?;
     writer.note(FIRST, offsets.start);
     writer.note(NEXT, offsets.end);
     Ok(writer)

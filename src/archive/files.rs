@@ -1,47 +1,53 @@
 //! Which files make an archive. A file's name is the first offset that it may hold and the one after the last. A file whose
 //! offsets lie within those of another beside it was replaced by that one, and is left over from a compaction that was
-//! killed.
+//! killed. Files from beyond the last erasures' file belong to an export that has not finished.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::ArchiveError;
+use crate::store::{Store, Stored};
+use crate::tables::{Hour, TableError, read_notes, tables_by_hour};
 
-/// Directory of the events.
+/// Folder of the events.
 pub(super) const EVENTS: &str = "events";
-/// Directory of the erasures.
+/// Folder of the erasures.
 pub(super) const ERASURES: &str = "erasures";
-/// Held by the one process that writes.
-const LOCK: &str = "lock";
+/// Notes in a file's metadata: the first offset that it may hold, and the one after the last.
+pub(super) const FIRST: &str = "segue.offset_first";
+pub(super) const NEXT: &str = "segue.offset_next";
 
 /// A file of the archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Ranged {
-    pub(super) path: PathBuf,
+    pub(super) object: Stored,
     pub(super) offsets: Range<u64>,
 }
+
+/// Files of events by hour.
+pub(super) type ByHour = BTreeMap<Hour, Vec<Stored>>;
 
 /// The name of a file with entries of these offsets.
 pub(super) fn name(offsets: &Range<u64>) -> String {
     format!("{:020}-{:020}.parquet", offsets.start, offsets.end)
 }
 
-/// The offsets in a file's name.
-pub(super) fn parse(path: &Path) -> Option<Ranged> {
-    let (first, next) = path.file_name()?.to_str()?.strip_suffix(".parquet")?.split_once('-')?;
-    Some(Ranged { path: path.to_owned(), offsets: first.parse().ok()?..next.parse().ok()? })
+/// A file by the offsets in its name.
+fn ranged(object: Stored) -> Option<Ranged> {
+    let (first, next) = object.file_name().strip_suffix(".parquet")?.split_once('-')?;
+    let offsets = first.parse().ok()?..next.parse().ok()?;
+    Some(Ranged { object, offsets })
 }
 
 /// Files that count, in order of their offsets, and those that others replaced.
-pub(super) fn in_force(paths: &[PathBuf]) -> (Vec<Ranged>, Vec<PathBuf>) {
-    let mut all: Vec<Ranged> = paths.iter().filter_map(|path| parse(path)).collect();
+pub(super) fn in_force(objects: Vec<Stored>) -> (Vec<Ranged>, Vec<Stored>) {
+    let mut all: Vec<Ranged> = objects.into_iter().filter_map(ranged).collect();
     all.sort_by_key(|file| (file.offsets.start, std::cmp::Reverse(file.offsets.end)));
-    let (mut counts, mut replaced): (Vec<Ranged>, Vec<PathBuf>) = (Vec::new(), Vec::new());
+    let (mut counts, mut replaced): (Vec<Ranged>, Vec<Stored>) = (Vec::new(), Vec::new());
     for file in all {
         if counts.last().is_some_and(|last| file.offsets.end <= last.offsets.end) {
-            replaced.push(file.path);
+            replaced.push(file.object);
         } else {
             counts.push(file);
         }
@@ -49,41 +55,27 @@ pub(super) fn in_force(paths: &[PathBuf]) -> (Vec<Ranged>, Vec<PathBuf>) {
     (counts, replaced)
 }
 
-/// Files of a directory that end in `.parquet`; none where there is no directory.
-pub(super) fn tables(dir: &Path) -> Result<Vec<PathBuf>, ArchiveError> {
-    Ok(listed(dir)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "parquet")).collect())
+/// The files of erasures: those that count, and those that others replaced.
+pub(super) fn erasures(archive: &Arc<dyn Store>) -> Result<(Vec<Ranged>, Vec<Stored>), ArchiveError> {
+    Ok(in_force(Stored::list(archive, ERASURES)?))
 }
 
-/// What stands in a directory; nothing where there is none.
-pub(super) fn listed(dir: &Path) -> Result<Vec<PathBuf>, ArchiveError> {
-    match fs::read_dir(dir) {
-        Ok(found) => found.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>().map_err(|e| fault(dir, &e)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(fault(dir, &error)),
+/// The offset up to which everything is there: the end of the last erasures' file, as its metadata says.
+pub(super) fn finished(archive: &Arc<dyn Store>) -> Result<u64, ArchiveError> {
+    let Some(last) = erasures(archive)?.0.pop() else { return Ok(0) };
+    let noted = read_notes(&last.object)?.get(NEXT).and_then(|next| next.parse().ok());
+    let fault = || TableError { file: last.object.name(), fault: format!("has no {NEXT} in its metadata") };
+    Ok(noted.ok_or_else(fault)?)
+}
+
+/// The files of events by hour: those of exports that finished, and those from an offset on that did not.
+pub(super) fn events(archive: &Arc<dyn Store>, finished: u64) -> Result<(ByHour, Vec<Stored>), TableError> {
+    let mut begun = Vec::new();
+    let mut hours = tables_by_hour(archive, EVENTS)?;
+    for objects in hours.values_mut() {
+        let is_begun = |object: &mut Stored| ranged(object.clone()).is_some_and(|file| file.offsets.start >= finished);
+        begun.extend(objects.extract_if(.., is_begun));
     }
-}
-
-/// Removes a file.
-pub(super) fn remove(path: &Path) -> Result<(), ArchiveError> {
-    fs::remove_file(path).map_err(|error| fault(path, &error))
-}
-
-/// Makes the directory where there is none and takes it for this process.
-pub(super) fn take(dir: &Path) -> Result<File, ArchiveError> {
-    fs::create_dir_all(dir.join(ERASURES)).map_err(|error| fault(dir, &error))?;
-    let path = dir.join(LOCK);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| fault(&path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ArchiveError::File(format!(
-            "{}: another segue writes here; try again when it has ended",
-            dir.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(fault(&path, &error)),
-    }
-}
-
-fn fault(path: &Path, error: &io::Error) -> ArchiveError {
-    ArchiveError::File(format!("{}: {error}", path.display()))
+    hours.retain(|_, objects| !objects.is_empty());
+    Ok((hours, begun))
 }

@@ -1,6 +1,6 @@
 //! The archive: what the event log held, as Parquet by the hour of the events, for as long as anyone wants it.
 //!
-//! A directory has `events/date=/hour=/` and `erasures/`. Files of both are named by the offsets of the log that they come
+//! A directory or a bucket has `events/date=/hour=/` and `erasures/`. Files of both are named by the offsets of the log that they come
 //! from. Each export writes the files of some events, and last the erasures among the same offsets, even if there are none:
 //! that file says that everything up to its end is there, so an export that is killed anywhere is taken up where the last
 //! such file ends (`docs/formats.md`).
@@ -9,6 +9,7 @@ mod compact;
 mod erasures;
 mod export;
 mod files;
+mod owner;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use export::{Exported, export};
 pub use read::{HourOfEvents, is_archive, read_hours};
 
 use crate::events::EventLogError;
+use crate::store::StoreError;
 use crate::tables::TableError;
 
 /// Why an archive could not be written or read.
@@ -30,7 +32,10 @@ pub enum ArchiveError {
     /// A table.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// A directory or a file.
+    /// A directory or a bucket.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A log and an archive that do not go together, or that another process works on.
     #[error("{0}")]
-    File(String),
+    Refused(String),
 }

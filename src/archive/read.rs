@@ -1,11 +1,12 @@
 //! The events of an archive in time order, hour by hour.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use super::ArchiveError;
-use super::files::{ERASURES, EVENTS, in_force};
+use super::files::{self, finished, in_force};
 use crate::domain::Event;
-use crate::tables::{Hour, read_archived, tables_by_hour};
+use crate::store::Store;
+use crate::tables::{Hour, read_archived};
 
 /// The events of one hour, by time, then by offset.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,23 +17,27 @@ pub struct HourOfEvents {
     pub events: Vec<Event>,
 }
 
-/// Whether a directory is an archive, by the directory of its erasures.
-pub fn is_archive(dir: &Path) -> bool {
-    dir.join(ERASURES).is_dir()
-}
-
-/// Reads an archive hour by hour, oldest first; one hour is in memory at a time.
+/// Whether a store has an archive, by its erasures.
 ///
 /// # Errors
-/// A directory that cannot be read; from the iterator a file that is not as it was written.
+/// The store's.
+pub fn is_archive(store: &Arc<dyn Store>) -> Result<bool, ArchiveError> {
+    Ok(!files::erasures(store)?.0.is_empty())
+}
+
+/// Reads an archive hour by hour, oldest first; one hour is in memory at a time. What an export that has not finished wrote is
+/// passed over.
+///
+/// # Errors
+/// The store's; from the iterator also a file that is not as it was written.
 pub fn read_hours(
-    archive: &Path,
+    archive: &Arc<dyn Store>,
 ) -> Result<impl Iterator<Item = Result<HourOfEvents, ArchiveError>> + use<>, ArchiveError> {
-    let hours = tables_by_hour(&archive.join(EVENTS))?;
-    Ok(hours.into_iter().map(|(hour, paths)| {
+    let (hours, _) = files::events(archive, finished(archive)?)?;
+    Ok(hours.into_iter().map(|(hour, objects)| {
         let mut events = Vec::new();
-        for file in in_force(&paths).0 {
-            for archived in read_archived(&file.path)? {
+        for file in in_force(objects).0 {
+            for archived in read_archived(&file.object)? {
                 events.push(archived?);
             }
         }

@@ -1,17 +1,21 @@
-//! A data directory, read in passes: its events are `events.parquet`, or where there is none an archive.
+//! A data directory, or a bucket, read in passes: its events are `events.parquet`, or where there is none an archive.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{BackfillError, EVENTS_A_TICK, Progress};
 use crate::archive::{self, read_hours};
 use crate::domain::{Catalogue, Event, TrackIx};
-use crate::tables::{read_events, read_tracks};
+use crate::store::{self, Store, Stored};
+use crate::tables::{stored_events, stored_tracks};
+
+const TRACKS: &str = "tracks.parquet";
+const EVENTS: &str = "events.parquet";
 
 /// A data directory: its catalogue, and the way to its events.
 pub(super) struct Data {
     pub(super) catalogue: Arc<Catalogue>,
-    directory: PathBuf,
+    store: Arc<dyn Store>,
     total: u64,
 }
 
@@ -21,17 +25,18 @@ type Events = Box<dyn Iterator<Item = Result<Event, BackfillError>>>;
 impl Data {
     /// Reads the catalogue.
     pub(super) fn open(directory: &Path) -> Result<Self, BackfillError> {
-        let catalogue = Catalogue::new(read_tracks(&directory.join("tracks.parquet"))?)?;
-        Ok(Self { catalogue: Arc::new(catalogue), directory: directory.to_owned(), total: 0 })
+        let store = store::open(directory)?;
+        let catalogue = Catalogue::new(stored_tracks(&Stored::at(&store, TRACKS.into()))?)?;
+        Ok(Self { catalogue: Arc::new(catalogue), store, total: 0 })
     }
 
     /// The events from the first one on. Of an archive one hour is in memory.
     fn events(&self) -> Result<Events, BackfillError> {
-        let file = self.directory.join("events.parquet");
-        if file.exists() || !archive::is_archive(&self.directory) {
-            return Ok(Box::new(read_events(&file)?.map(|event| event.map_err(BackfillError::from))));
+        let table = Stored::at(&self.store, EVENTS.into());
+        if Stored::find(&self.store, EVENTS)?.is_some() || !archive::is_archive(&self.store)? {
+            return Ok(Box::new(stored_events(&table)?.map(|event| event.map_err(BackfillError::from))));
         }
-        Ok(Box::new(read_hours(&self.directory)?.flat_map(|hour| match hour {
+        Ok(Box::new(read_hours(&self.store)?.flat_map(|hour| match hour {
             Ok(hour) => hour.events.into_iter().map(Ok).collect(),
             Err(error) => vec![Err(error.into())],
         })))

@@ -6,6 +6,7 @@ use crate::app::AppError;
 use crate::archive::ArchiveError;
 use crate::bundle::BundleError;
 use crate::domain::CatalogueError;
+use crate::store::StoreError;
 use crate::tables::TableError;
 
 /// The fault, with the file that has it.
@@ -29,6 +30,9 @@ pub enum BackfillError {
     /// A bundle that the rows cannot be made with.
     #[error("bundle: {0}")]
     Unfit(String),
+    /// A directory or a bucket.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The archive of events.
     #[error(transparent)]
     Archive(#[from] ArchiveError),

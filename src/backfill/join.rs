@@ -14,6 +14,7 @@ use crate::domain::Catalogue;
 use crate::feature_log::{LoggedGroup, LoggedPart, parts};
 use crate::features::ITEM_LEN;
 use crate::features::schema::{RowsInfo, TASKS, VERSION};
+use crate::store;
 use crate::tables::{Column, Hour, RowWriter, Type, read_tracks};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -25,9 +26,9 @@ const VALID_PART: f64 = 0.1;
 /// What to join.
 #[derive(Debug, Clone)]
 pub struct JoinPlan {
-    /// The feature log.
+    /// The feature log, a directory or a bucket.
     pub log: PathBuf,
-    /// The archive of events.
+    /// The archive of events, likewise.
     pub archive: PathBuf,
     /// The catalogue: `tracks.parquet` of the data or of the bundle.
     pub tracks: PathBuf,
@@ -100,7 +101,7 @@ pub fn join(
 ) -> Result<JoinSummary, BackfillError> {
     std::fs::create_dir_all(&plan.out).map_err(|e| file_fault(&plan.out, e))?;
     let catalogue = Catalogue::new(read_tracks(&plan.tracks)?)?;
-    let log = parts(&plan.log)?;
+    let log = parts(&store::open(&plan.log)?)?;
     let (Some(first), Some(last)) = (log.keys().next().copied(), log.keys().last().copied()) else {
         return Err(BackfillError::File(format!("{}: no finished part of a feature log here", plan.log.display())));
     };
@@ -111,7 +112,7 @@ pub fn join(
     let mut outcomes = Outcomes::new(config, &catalogue);
     let mut waiting = Waiting { log, wait_ms };
     let mut events = 0;
-    for hour in read_hours(&plan.archive)? {
+    for hour in read_hours(&store::open(&plan.archive)?)? {
         let hour = hour?;
         for event in &hour.events {
             rows.done.refused += u64::from(!outcomes.event(event));

@@ -16,6 +16,7 @@ use crate::feature_log::{LoggedGroup, parts};
 use crate::features::CROSS_LEN;
 use crate::metrics::Metrics;
 use crate::pipeline::Deadline;
+use crate::store;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -48,7 +49,7 @@ fn serve(fixture: &Fixture, from_ms: i64) -> Vec<Event> {
 }
 
 fn logged(dir: &Path) -> Vec<LoggedGroup> {
-    let parts = parts(dir).unwrap().into_values().flatten();
+    let parts = parts(&store::open(dir).unwrap()).unwrap().into_values().flatten();
     parts.flat_map(|part| part.groups().unwrap().collect::<Vec<_>>()).map(Result::unwrap).collect()
 }
 
@@ -102,7 +103,7 @@ fn archive(fixture: &Fixture, events: &[Event]) {
     let log = EmbeddedLog::start(Opened::new(&config, &Metrics::new().unwrap().events).unwrap()).unwrap();
     events.chunks(500).for_each(|batch| _ = log.append(batch).unwrap());
     drop(log);
-    export(&fixture.at("data"), &fixture.at("archive"), 700, 0).unwrap();
+    export(&fixture.at("data"), &store::open(&fixture.at("archive")).unwrap(), 700, 0, &mut |_| true).unwrap();
 }
 
 fn joined(fixture: &Fixture, wait_min: u64, to_the_end: bool) -> (JoinSummary, Vec<RankerRow>) {

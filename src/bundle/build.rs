@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use super::count::{Counted, count_plays};
 use super::embed::embed;
-use super::layout::{GLOBAL_TOP, INTENTS, PARITY, POPULARITY, TRACKS, VECTORS};
+use super::layout::{GLOBAL_TOP, INTENTS, PARITY, POPULARITY, RULES, TRACKS, VECTORS};
 use super::manifest::{FORMAT, MANIFEST, Manifest, ModelEntry, check_version};
-use super::plays::PlaysRow;
 use super::sources::{self, AsOf, RowsSchema};
 use super::staging::Staging;
-use super::{BundleError, FileEntry, Folded, changes, digest, intents, layout, parts, plays, vectors_file};
+use super::{BundleError, FileEntry, Folded, changes, digest, intents, layout, parts, plays, rules_file, vectors_file};
 use crate::config::{IndexConfig, SignalConfig};
 use crate::domain::{Catalogue, Popularity};
 use crate::features::schema;
@@ -117,7 +116,7 @@ pub fn build(
         .map_err(|e| BundleError::file(layout::index_file(config.index.engine), e))?;
 
     progress(Progress { step: "files", done: 0, total: 0 });
-    write_files(&staging, config, &catalogue, &counted.rows, &popularity, &index)?;
+    write_files(&staging, config, &catalogue, &counted, &popularity, &index)?;
     let manifest = manifest(&staging, config, &catalogue, &rows, &counted, &models, &index)?;
     let text = manifest.to_text().map_err(|fault| BundleError::file(MANIFEST, fault))?;
     staging.write(MANIFEST, text.as_bytes())?;
@@ -155,7 +154,7 @@ fn write_files(
     staging: &Staging,
     config: &BuildConfig,
     catalogue: &Catalogue,
-    rows: &[PlaysRow],
+    counted: &Counted,
     popularity: &Popularity,
     index: &IndexHandle,
 ) -> Result<(), BundleError> {
@@ -173,7 +172,8 @@ fn write_files(
     }
     vectors_file::write(&staging.path(VECTORS), index.vectors()).map_err(|e| BundleError::file(VECTORS, e))?;
     index.save(staging.directory()).map_err(|e| BundleError::file(layout::index_file(index.engine()), e))?;
-    plays::write(&staging.path(POPULARITY), rows).map_err(|e| BundleError::file(POPULARITY, e.fault))?;
+    plays::write(&staging.path(POPULARITY), &counted.rows).map_err(|e| BundleError::file(POPULARITY, e.fault))?;
+    rules_file::write(&staging.path(RULES), &counted.rules).map_err(|e| BundleError::file(RULES, e))?;
     let top: Vec<_> = popularity.global_top.iter().map(|track| &catalogue.track(*track).track_id).collect();
     staging.write(GLOBAL_TOP, &json(GLOBAL_TOP, &top)?)?;
     let rules = match &config.intents {

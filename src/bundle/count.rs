@@ -1,24 +1,27 @@
-//! From events to decayed plays.
+//! From events to decayed plays, and to the rules of what follows what.
 
 use super::BundleError;
 use super::build::{BuildConfig, Progress};
-use super::layout::POPULARITY;
+use super::layout::{POPULARITY, RULES};
 use super::plays::{PlayCounter, PlaysRow};
+use super::rules::RuleCounter;
 use super::sources::RowsSchema;
-use crate::domain::Catalogue;
+use crate::domain::{Catalogue, SequentialRules};
 use crate::tables;
 
 /// The decayed plays and the moment they stand for.
 pub(super) struct Counted {
     /// The table.
     pub rows: Vec<PlaysRow>,
+    /// What follows what.
+    pub rules: SequentialRules,
     /// The moment, Unix ms.
     pub as_of_ms: i64,
     /// Positive plays before it.
     pub plays: u64,
 }
 
-/// Counts the positive plays before the moment of the bundle. A play counts by what its last event reports; plays of
+/// Counts the positive plays before the moment of the bundle: how many there are of each track, and which follow which. A play counts by what its last event reports; plays of
 /// tracks that the catalogue does not know are left out.
 pub(super) fn count_plays(
     config: &BuildConfig,
@@ -33,7 +36,7 @@ pub(super) fn count_plays(
     let refuse = |e: tables::TableError| BundleError::path(&path, e.fault);
     let until_ms = rows.instant(config.as_of);
     let mut counter = PlayCounter::new(catalogue.len(), config.half_life_days);
-    let mut last_ms = i64::MIN;
+    let (mut rules, mut last_ms) = (RuleCounter::default(), i64::MIN);
     for (at, event) in tables::read_events(&path).map_err(refuse)?.enumerate() {
         let event = event.map_err(refuse)?;
         if at % 65_536 == 0 {
@@ -43,12 +46,15 @@ pub(super) fn count_plays(
             continue;
         }
         last_ms = last_ms.max(event.ts_ms);
-        counter.count(&event, catalogue, &config.signals);
+        if let Some(track) = counter.count(&event, catalogue, &config.signals) {
+            rules.play(&event, track);
+        }
     }
     let as_of_ms = match until_ms {
         Some(until) => until,
         None if last_ms == i64::MIN => return Err(BundleError::path(&path, "holds no event")),
         None => last_ms.saturating_add(1),
     };
-    Ok(Counted { rows: counter.rows(as_of_ms), as_of_ms, plays: counter.plays() })
+    let rules = rules.rules(catalogue.len(), as_of_ms).map_err(|fault| BundleError::file(RULES, fault))?;
+    Ok(Counted { rows: counter.rows(as_of_ms), rules, as_of_ms, plays: counter.plays() })
 }

@@ -15,6 +15,8 @@ pub(super) const TRACKS: &str = "tracks.parquet";
 pub const VECTORS: &str = "item_vectors.bin";
 /// Decayed plays.
 pub(super) const POPULARITY: &str = "popularity.parquet";
+/// What follows what inside sessions.
+pub(super) const RULES: &str = "sequential_rules.bin";
 /// The last rung.
 pub(super) const GLOBAL_TOP: &str = "global_top.json";
 /// Session intents.
@@ -51,6 +53,7 @@ const PARTS: &[Part] = &[
     Part { name: TRACKS, required: true, max_bytes: 64 * GIB },
     Part { name: VECTORS, required: true, max_bytes: 512 * GIB },
     Part { name: POPULARITY, required: true, max_bytes: 16 * GIB },
+    Part { name: RULES, required: false, max_bytes: 64 * GIB },
     Part { name: GLOBAL_TOP, required: true, max_bytes: MIB },
     Part { name: INTENTS, required: true, max_bytes: MIB },
     Part { name: PARITY, required: false, max_bytes: 64 * MIB },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{BundleError, Manifest, layout, parts};
 use crate::config::Config;
-use crate::domain::{Catalogue, IntentRule, ItemVectors, Popularity};
+use crate::domain::{Catalogue, IntentRule, ItemVectors, Popularity, SequentialRules};
 use crate::index::IndexHandle;
 use crate::inference::{Model, ModelKind, OrtItemTower, Runtime};
 
@@ -24,6 +24,8 @@ pub struct Bundle {
     pub vectors: Arc<ItemVectors>,
     /// Popularity as of `manifest.as_of_ms`; its `global_top` is the file's.
     pub popularity: Arc<Popularity>,
+    /// What follows what inside sessions, as of `manifest.as_of_ms`; none in a bundle that was built without.
+    pub rules: Arc<SequentialRules>,
     /// Rules that name a session's intent; ties by order.
     pub intents: Arc<[IntentRule]>,
     /// The index over `vectors`.
@@ -52,6 +54,7 @@ impl Bundle {
         let popularity = parts::popularity(directory, &catalogue)?;
         Ok(Self {
             version: manifest.version.as_str().into(),
+            rules: Arc::new(parts::rules(directory, &manifest)?),
             intents: parts::intents(directory)?.into(),
             user_tower: parts::required_model(directory, &manifest, runtime, ModelKind::UserTower)?,
             ranker: parts::model(directory, &manifest, runtime, ModelKind::Ranker)?,
@@ -62,6 +65,14 @@ impl Bundle {
             manifest,
             directory: directory.to_owned(),
         })
+    }
+
+    /// Reads the catalogue of the bundle in `directory` alone; no digest is checked.
+    ///
+    /// # Errors
+    /// The manifest or the table of tracks.
+    pub fn read_catalogue(directory: &Path) -> Result<Catalogue, BundleError> {
+        parts::catalogue(directory, &Manifest::read(directory)?)
     }
 
     /// Opens the item tower, which no request runs: for tracks that are new.

@@ -16,6 +16,8 @@ mod load;
 mod manifest;
 mod parts;
 mod plays;
+mod rules;
+mod rules_file;
 mod sources;
 mod staging;
 #[cfg(test)]

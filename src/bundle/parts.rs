@@ -4,12 +4,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::layout::{GLOBAL_TOP, INTENTS, PARITY, POPULARITY, TRACKS, VECTORS};
+use super::layout::{GLOBAL_TOP, INTENTS, PARITY, POPULARITY, RULES, TRACKS, VECTORS};
 use super::manifest::{Manifest, Sizes};
 use super::plays::PlaysRow;
-use super::{BundleError, intents, layout, plays, vectors_file};
+use super::{BundleError, intents, layout, plays, rules_file, vectors_file};
 use crate::config::{Engine, IndexConfig};
-use crate::domain::{Catalogue, GLOBAL_TOP_LEN, IntentRule, ItemVectors, Popularity, TrackId, TrackIx};
+use crate::domain::{
+    Catalogue, GLOBAL_TOP_LEN, IntentRule, ItemVectors, Popularity, SequentialRules, TrackId, TrackIx,
+};
 use crate::features::{self, ItemColumns};
 use crate::index::{self, IndexHandle};
 use crate::inference::parity::Parity;
@@ -48,6 +50,14 @@ pub(super) fn popularity(directory: &Path, catalogue: &Catalogue) -> Result<Popu
     let mut popularity = plays::popularity(catalogue, &rows).map_err(|fault| BundleError::file(POPULARITY, fault))?;
     popularity.global_top = global_top(directory, catalogue)?;
     Ok(popularity)
+}
+
+/// The rules; none where the bundle has no file of them.
+pub(super) fn rules(directory: &Path, manifest: &Manifest) -> Result<SequentialRules, BundleError> {
+    if manifest.file(RULES).is_none() {
+        return Ok(SequentialRules::default());
+    }
+    rules_file::read(&directory.join(RULES), manifest.catalogue.tracks).map_err(|fault| BundleError::file(RULES, fault))
 }
 
 fn global_top(directory: &Path, catalogue: &Catalogue) -> Result<Vec<TrackIx>, BundleError> {

@@ -37,8 +37,19 @@ fn what_is_built_loads_and_serves() {
     bundle.index.searcher().search(&query, 5, &Deadline::never(), &mut hits).unwrap();
     assert_eq!(hits.len(), 5);
     let mut ranker = OrtRanker::new(bundle.ranker.as_ref().unwrap()).unwrap();
-    ranker.score(&[0.1; 34], &[0.1; 5 * 21], &[0.1; 5 * 19], 5, &mut scores).unwrap();
+    ranker.score(&[0.1; 34], &[0.1; 5 * 21], &[0.1; 5 * 24], 5, &mut scores).unwrap();
     assert_eq!(scores.len(), 15);
+}
+
+#[test]
+fn a_bundle_without_rules_has_none() {
+    let root = tempfile::tempdir().unwrap();
+    let (directory, mut manifest) = fixture::bundle(root.path());
+    assert!(!load(&directory).unwrap().rules.rules().is_empty());
+    manifest.files.retain(|file| file.name != "sequential_rules.bin");
+    std::fs::remove_file(directory.join("sequential_rules.bin")).unwrap();
+    std::fs::write(directory.join("manifest.toml"), manifest.to_text().unwrap()).unwrap();
+    assert_eq!(load(&directory).unwrap().rules.tracks(), 0);
 }
 
 #[test]
@@ -177,7 +188,7 @@ fn any_cut_or_flipped_byte_of_any_file_is_refused_by_name() {
     let (directory, _) = fixture::bundle(root.path());
     let names: Vec<_> =
         std::fs::read_dir(&directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(names.len(), 10);
+    assert_eq!(names.len(), 11);
     let damage = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0u8..=255);
     let mut runner = prop::test_runner::TestRunner::new(ProptestConfig { cases: 64, ..ProptestConfig::default() });
     let outcome = runner.run(&damage, |(file, at, flip)| {

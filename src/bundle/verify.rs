@@ -48,6 +48,9 @@ pub fn verify(directory: &Path, config: &Config, runtime: &Runtime) -> Report {
     if let Some(vectors) = vectors.filter(|_| is_sound(&[layout::index_file(manifest.engine)])) {
         report.keep(parts::index(directory, &manifest, &config.index, Arc::new(vectors)));
     }
+    if is_sound(&[layout::RULES]) {
+        report.keep(parts::rules(directory, &manifest));
+    }
     if is_sound(&[layout::INTENTS]) {
         report.keep(parts::intents(directory));
     }

@@ -7,6 +7,7 @@ use anyhow::bail;
 
 use super::events::Place;
 use crate::archive::{compact, export};
+use crate::store;
 
 /// Entries of one step of an export: some hundred bytes of memory each.
 const STEP: usize = 250_000;
@@ -15,14 +16,14 @@ const STEP: usize = 250_000;
 pub(super) struct ExportArgs {
     #[command(flatten)]
     place: Place,
-    /// The archive; made if absent. Each log needs one of its own
+    /// The archive: a directory, made if absent, or s3://BUCKET/PREFIX. Each log needs one of its own
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CompactArgs {
-    /// The archive
+    /// The archive: a directory or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR")]
     archive: PathBuf,
 }
@@ -30,7 +31,7 @@ pub(super) struct CompactArgs {
 pub(super) fn run_export(args: &ExportArgs) -> anyhow::Result<()> {
     let dir = args.place.dir()?;
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    let done = export(&dir, &args.out, STEP, now_ms)?;
+    let done = export(&dir, &store::open(&args.out)?, STEP, now_ms, &mut |_| true)?;
     println!(
         "{}: offsets {} to {}, {} events, {} erasures; {} events were erased before, {} are missing from the log",
         args.out.display(),
@@ -51,7 +52,7 @@ pub(super) fn run_export(args: &ExportArgs) -> anyhow::Result<()> {
 }
 
 pub(super) fn run_compact(args: &CompactArgs) -> anyhow::Result<()> {
-    let done = compact(&args.archive)?;
+    let done = compact(&store::open(&args.archive)?)?;
     println!(
         "{}: {} of {} hours written anew, {} files removed, {} events of erased listeners dropped",
         args.archive.display(),

@@ -34,7 +34,7 @@ pub(super) enum Command {
 pub(super) struct TowersArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Canonical tables: tracks.parquet, events.parquet (or an archive of events)
+    /// Canonical tables: tracks.parquet, events.parquet (or an archive of events); a directory or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// The rows directory; made if absent
@@ -55,7 +55,7 @@ pub(super) struct TowersArgs {
 pub(super) struct RankerArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Canonical tables: tracks.parquet, events.parquet (or an archive of events)
+    /// Canonical tables: tracks.parquet, events.parquet (or an archive of events); a directory or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// A bundle of the towers, built with --as-of rank
@@ -85,7 +85,7 @@ pub(super) struct RankerArgs {
 pub(super) struct AggregateArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Canonical tables: tracks.parquet, events.parquet (or an archive of events)
+    /// Canonical tables: tracks.parquet, events.parquet (or an archive of events); a directory or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Where the tables go; made if absent

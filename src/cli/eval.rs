@@ -1,6 +1,6 @@
 //! `segue eval`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -12,12 +12,14 @@ use crate::bundle::Bundle;
 use crate::config::Config;
 use crate::domain::Event;
 use crate::evaluate::{
-    self, EvalConfig, EvalReport, GlobalPopular, LabelledPlay, MarketPopular, RecentArtists, System,
+    self, Dials, EvalConfig, EvalReport, GlobalPopular, LabelledPlay, ListMeasures, MarketPopular, Moments,
+    RecentArtists, System,
 };
 use crate::features::StateStore;
 use crate::inference::Runtime;
 use crate::pipeline::Pipeline;
 use crate::stages::rerank::Likeness;
+use crate::stages::retrieve::{OwnTracks, Successors};
 use crate::tables::read_events;
 
 /// Candidates a baseline may propose.
@@ -25,7 +27,10 @@ const BASELINE_QUOTA: usize = 1_000;
 
 /// Evaluates a bundle on held-out days through the serving code, beside baselines
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  segue eval --data data/world --bundle out/test-bundle --out out/eval")]
+#[command(after_help = "Examples:
+  segue eval --data data/world --bundle out/test-bundle --out out/eval
+  segue eval --data data/world --bundle out/new --against out/old --json
+  segue eval --data data/world --bundle out/test-bundle --discovery 0,0.25,0.5,0.75,1 --out out/dial")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
@@ -38,6 +43,10 @@ pub(super) struct Args {
     /// Begin of the test period, Unix ms, not before the bundle's date; absent: the bundle's date
     #[arg(long, value_name = "MS")]
     test_from: Option<i64>,
+    /// Next-track prediction as it is published: only plays after the first of sessions that begin in the test period, of
+    /// tracks that were played before it
+    #[arg(long)]
+    in_session: bool,
     /// Most moments evaluated
     #[arg(long, default_value_t = EvalConfig::default().max_moments)]
     max_moments: usize,
@@ -50,7 +59,16 @@ pub(super) struct Args {
     /// Diversity dials to evaluate, 0..1, with commas between; the first is the system called `segue`
     #[arg(long, value_name = "DIALS", value_delimiter = ',', default_value = "0", value_parser = dial)]
     diversity: Vec<f32>,
-    /// Directory for report.json, report.txt and report.svg; absent: only the table is printed
+    /// Discovery dials to evaluate, 0..1, with commas between; the first is the system called `segue`
+    #[arg(long, value_name = "DIALS", value_delimiter = ',', default_value = "0", value_parser = dial)]
+    discovery: Vec<f32>,
+    /// Another bundle of the same tracks, compared at the same moments
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+    /// Directory for report.json, report.txt, report.html and the drawings; absent: only the table is printed
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -61,24 +79,53 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let bundle = Arc::new(Bundle::load(&args.bundle, &config, &runtime)?);
     let plan = EvalConfig {
         test_from_ms: test_from_ms(args.test_from, bundle.manifest.as_of_ms)?,
+        moments: if args.in_session { Moments::InSession } else { Moments::Every },
         max_moments: args.max_moments,
         seed: args.seed,
         knobs: config.knobs,
         ..EvalConfig::default()
     };
     let repeats = if args.no_repeats { Repeats::AsConfigured } else { Repeats::Allowed };
-    let report = evaluate(&config, &plan, &args, bundle, repeats)?;
+    let mut report = evaluate(&config, &plan, &args, bundle, repeats)?;
     if report.moments == 0 {
         bail!("no play starts at or after {} ms in {}", plan.test_from_ms, args.data.display());
     }
+    if let Some(other) = &args.against {
+        let bundle = Arc::new(Bundle::load(other, &config, &runtime)?);
+        let as_of_ms = test_from_ms(Some(plan.test_from_ms), bundle.manifest.as_of_ms)?;
+        let plan = EvalConfig { test_from_ms: as_of_ms, ..plan.clone() };
+        let others = evaluate(&config, &plan, &args, bundle, repeats)?;
+        report.compare(others, &other.display().to_string(), plan.resamples)?;
+    }
     let table = evaluate::text_table(&report);
-    print!("{table}");
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&evaluate::flat_json(&report))?);
+    } else {
+        print!("{table}");
+    }
     if let Some(out) = &args.out {
-        std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-        std::fs::write(out.join("report.json"), serde_json::to_string_pretty(&report)?)?;
-        std::fs::write(out.join("report.txt"), &table)?;
-        std::fs::write(out.join("report.svg"), evaluate::bar_chart(&report))?;
-        println!("written to {}", out.display());
+        let title = format!("{} on {}", args.bundle.display(), args.data.display());
+        write(out, &report, &table, &title)?;
+        eprintln!("written to {}", out.display());
+    }
+    Ok(())
+}
+
+/// Everything that people and programs read.
+fn write(out: &Path, report: &EvalReport, table: &str, title: &str) -> anyhow::Result<()> {
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let dials: [(&str, fn(&Dials) -> f32); 2] = [("discovery", |d| d.discovery), ("diversity", |d| d.diversity)];
+    let drawn = dials
+        .into_iter()
+        .filter_map(|(name, dial)| Some((format!("{name}.svg"), evaluate::dial_chart(report, name, dial)?)));
+    let files = [
+        ("report.json".to_owned(), serde_json::to_string_pretty(report)?),
+        ("report.txt".to_owned(), table.to_owned()),
+        ("report.svg".to_owned(), evaluate::bar_chart(report)),
+        ("report.html".to_owned(), evaluate::html_page(report, title)),
+    ];
+    for (name, text) in files.into_iter().chain(drawn) {
+        std::fs::write(out.join(&name), text).with_context(|| format!("cannot write {name} to {}", out.display()))?;
     }
     Ok(())
 }
@@ -111,17 +158,13 @@ fn evaluate(
 ) -> anyhow::Result<EvalReport> {
     let state = Arc::new(StateStore::new(&config.state, &config.signals));
     let wiring = Wiring::new(config, Arc::clone(&bundle), Arc::clone(&state));
-    let mut pipelines = systems(&wiring, repeats, &args.diversity)?;
+    let mut pipelines = systems(&wiring, repeats, args)?;
     let mut systems: Vec<System<'_>> = pipelines
         .iter_mut()
-        .map(|(name, diversity, pipeline)| System {
-            heads: *name == "segue",
-            name: name.clone(),
-            pipeline,
-            diversity: *diversity,
-        })
+        .map(|(name, dials, pipeline)| System { heads: *name == "segue", name: name.clone(), pipeline, dials: *dials })
         .collect();
     let likeness = Likeness::new(Arc::clone(&bundle.catalogue), Arc::clone(&bundle.vectors), config.rerank.audio_share);
+    let lists = ListMeasures::new(likeness, &bundle.popularity);
     let events = args.data.join("events.parquet");
     let progress = Progress::new("moments");
     let apply = |event: &Event, ended: &mut Vec<LabelledPlay>| {
@@ -132,25 +175,35 @@ fn evaluate(
         }
     };
     let shown = |at: evaluate::Progress| progress.set(at.moments, at.of);
-    Ok(evaluate::run(plan, &bundle.catalogue, likeness, || read_events(&events), apply, &mut systems, shown)?)
+    Ok(evaluate::run(plan, &bundle.catalogue, lists, || read_events(&events), apply, &mut systems, shown)?)
 }
 
-/// Name, diversity dial and pipeline of each system.
-fn systems(wiring: &Wiring, repeats: Repeats, dials: &[f32]) -> Result<Vec<(String, f32, Pipeline)>, AppError> {
+/// Name, dials and pipeline of each system.
+fn systems(wiring: &Wiring, repeats: Repeats, args: &Args) -> Result<Vec<(String, Dials, Pipeline)>, AppError> {
     let bundle = wiring.bundle();
     let popularity = || Arc::clone(&bundle.popularity);
     let recent = RecentArtists::new(Arc::clone(&bundle.catalogue), &bundle.popularity);
+    let first = |dials: &[f32]| dials.first().copied().unwrap_or(0.0);
+    let base = Dials { diversity: first(&args.diversity), discovery: first(&args.discovery) };
+    let others = |dials: &'_ [f32]| dials.iter().skip(1).copied().collect::<Vec<_>>();
+    let diversity = others(&args.diversity)
+        .into_iter()
+        .map(|to| (format!("segue, diversity {to}"), Dials { diversity: to, ..base }));
+    let discovery = others(&args.discovery)
+        .into_iter()
+        .map(|to| (format!("segue, discovery {to}"), Dials { discovery: to, ..base }));
     let mut systems = Vec::new();
-    for (at, dial) in dials.iter().enumerate() {
-        let name = if at == 0 { "segue".to_owned() } else { format!("segue, diversity {dial}") };
-        systems.push((name, *dial, wiring.offline(repeats)?.build()));
+    for (name, dials) in [("segue".to_owned(), base)].into_iter().chain(diversity).chain(discovery) {
+        systems.push((name, dials, wiring.offline(repeats)?.build()));
     }
     let baselines = [
+        ("sequential rules", wiring.baseline(Successors::new(Arc::clone(&bundle.rules)), BASELINE_QUOTA)),
+        ("own tracks", wiring.baseline(OwnTracks::default(), BASELINE_QUOTA)),
         ("popular", wiring.baseline(GlobalPopular::new(popularity()), BASELINE_QUOTA)),
         ("popular in market", wiring.baseline(MarketPopular::new(popularity()), BASELINE_QUOTA)),
         ("recent artists", wiring.baseline(recent, BASELINE_QUOTA)),
     ];
-    systems.extend(baselines.map(|(name, builder)| (name.to_owned(), 0.0, builder.build())));
+    systems.extend(baselines.map(|(name, builder)| (name.to_owned(), Dials::default(), builder.build())));
     Ok(systems)
 }
 

@@ -7,6 +7,7 @@ use super::progress::Steps;
 use crate::archive::read_erasures;
 use crate::backfill::{JoinPlan, join};
 use crate::feature_log::compact;
+use crate::store;
 
 /// Works on what `feature_log.dir` keeps of every answer
 #[derive(Debug, clap::Subcommand)]
@@ -25,10 +26,10 @@ pub(super) enum Command {
 pub(super) struct JoinArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The feature log
+    /// The feature log: a directory or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR")]
     log: PathBuf,
-    /// The archive that `segue events export` writes
+    /// The archive that `segue events export` writes: a directory or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR")]
     archive: PathBuf,
     /// The catalogue: tracks.parquet of the bundle that served
@@ -47,10 +48,10 @@ pub(super) struct JoinArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CompactArgs {
-    /// The feature log
+    /// The feature log: a directory or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR")]
     log: PathBuf,
-    /// The archive that knows who was erased
+    /// The archive that knows who was erased: a directory or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR")]
     archive: PathBuf,
 }
@@ -88,8 +89,9 @@ fn run_join(args: JoinArgs) -> anyhow::Result<()> {
 }
 
 fn run_compact(args: &CompactArgs) -> anyhow::Result<()> {
-    let erasures = read_erasures(&args.archive)?;
-    let done = compact(&args.log, erasures.through(), |user, ts_ms| erasures.covers_moment(user, ts_ms))?;
+    let erasures = read_erasures(&store::open(&args.archive)?)?;
+    let done =
+        compact(&store::open(&args.log)?, erasures.through(), |user, ts_ms| erasures.covers_moment(user, ts_ms))?;
     println!(
         "{}: {} of {} hours written anew, {} files removed, {} answers to {} erased listeners dropped",
         args.log.display(),

@@ -14,6 +14,7 @@ mod feature_log;
 mod import;
 mod index;
 mod progress;
+mod replay;
 mod serve;
 mod world;
 
@@ -47,6 +48,7 @@ enum Command {
     #[command(subcommand)]
     Index(index::Command),
     Eval(eval::Args),
+    Replay(replay::Args),
 }
 
 /// Parses the process's arguments, runs the sub-command and prints its error, if any, to standard error.
@@ -71,6 +73,7 @@ pub fn run() -> ExitCode {
         Command::Bundle(command) => bundle::run(command),
         Command::Index(command) => index::run(command),
         Command::Eval(args) => eval::run(args),
+        Command::Replay(args) => replay::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

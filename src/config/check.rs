@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
-use super::Config;
 use super::faults::{Fault, Problem};
 use super::layers::Setting;
+use super::{Config, QueryShares};
 
 /// The range of every numeric key, both ends allowed.
-const RANGES: [(&str, f64, f64); 74] = [
+const RANGES: &[(&str, f64, f64)] = &[
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),
@@ -29,9 +29,14 @@ const RANGES: [(&str, f64, f64); 74] = [
     ("retrieval.two_tower", 0.0, 10_000.0),
     ("retrieval.popular", 0.0, 10_000.0),
     ("retrieval.session_artists", 0.0, 10_000.0),
+    ("retrieval.sequential_rules", 0.0, 10_000.0),
+    ("retrieval.own_tracks", 0.0, 10_000.0),
     ("retrieval.fresh", 0.0, 10_000.0),
     ("retrieval.exploration", 0.0, 10_000.0),
     ("retrieval.fresh_days", 1.0, 3_650.0),
+    ("retrieval.queries.seeds", 0.0, 0.5),
+    ("retrieval.queries.session", 0.0, 0.5),
+    ("retrieval.queries.long_term", 0.0, 0.5),
     ("rerank.audio_share", 0.0, 1.0),
     ("rerank.artist_most", 1.0, 50.0),
     ("rerank.album_most", 1.0, 50.0),
@@ -68,6 +73,7 @@ const RANGES: [(&str, f64, f64); 74] = [
     ("events.dead_letters_mib", 1.0, 65_536.0),
     ("events.retain_days", 1.0, 3_650.0),
     ("events.retain_mib", 16.0, 16_777_216.0),
+    ("events.export.every_s", 1.0, 86_400.0),
     ("events.fluvio.partitions", 1.0, 1_024.0),
     ("events.fluvio.replicas", 1.0, 16.0),
     ("events.fluvio.linger_ms", 0.0, 1_000.0),
@@ -79,6 +85,11 @@ const RANGES: [(&str, f64, f64); 74] = [
     ("feature_log.part_s", 1.0, 86_400.0),
     ("feature_log.part_rows", 1.0, 1_000_000_000.0),
     ("feature_log.wait_min", 1.0, 10_080.0),
+    ("trace.recent_mib", 0.0, 65_536.0),
+    ("trace.recent_s", 1.0, 604_800.0),
+    ("trace.sample_every", 0.0, 1_000_000_000.0),
+    ("trace.sampled_mib", 0.0, 65_536.0),
+    ("trace.sampled_h", 1.0, 8_760.0),
     ("knobs.blend.complete", 0.0, 10.0),
     ("knobs.blend.skip", 0.0, 10.0),
     ("knobs.blend.like", 0.0, 10.0),
@@ -110,7 +121,16 @@ pub(super) fn one_key(setting: &Setting) -> Result<(), Problem> {
 
 /// Checks what depends on several keys. `given`: the winning setting of each key that a layer set.
 pub(super) fn across_keys(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
-    early_skips(config, given).or_else(|| exposure(config, given))
+    early_skips(config, given)
+        .or_else(|| exposure(config, given))
+        .or_else(|| queries(config, given))
+        .or_else(|| rules(config, given))
+}
+
+fn rules(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
+    let faults = super::rules::faults(&config.rules);
+    let set_by = given.get("rules").filter(|_| !faults.is_empty())?;
+    Some(set_by.fault(Problem::Refused(faults.join("; "))))
 }
 
 fn exposure(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
@@ -120,6 +140,19 @@ fn exposure(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault>
     }
     let set_by = given.get("exploration.floor").or_else(|| given.get("exploration.ceiling"))?;
     let why = format!("exploration.floor ({floor}) must not exceed exploration.ceiling ({ceiling})");
+    Some(set_by.fault(Problem::Refused(why)))
+}
+
+fn queries(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
+    let QueryShares { seeds, session, long_term } = config.retrieval.queries;
+    let sum = seeds + session + long_term;
+    if sum <= 0.9 {
+        return None;
+    }
+    let set_by =
+        ["seeds", "session", "long_term"].iter().find_map(|name| given.get(&format!("retrieval.queries.{name}")))?;
+    let why =
+        format!("the shares of retrieval.queries are {sum:.2} together; at most 0.9, the user vector has the rest");
     Some(set_by.fault(Problem::Refused(why)))
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeatureLogConfig {
-    /// Directory of the log, made when there is something to write. Absent: nothing is logged.
+    /// Where the log goes: a directory, made when there is something to write, or `s3://bucket/prefix` (`docs/stores.md`).
+    /// Absent: nothing is logged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
     /// Share of the ranked candidates not served that are logged beside those that were. Default 0.05, range 0..1.

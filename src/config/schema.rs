@@ -7,8 +7,14 @@ use toml::{Table, Value};
 use super::Config;
 
 /// Keys that have no default, hence are not in the serialised default configuration. All are written as text.
-const WITHOUT_DEFAULT: [&str; 5] =
-    ["bundle", "events.fluvio.endpoint", "feature_log.dir", "inference.library", "server.admin_listen"];
+const WITHOUT_DEFAULT: [&str; 6] = [
+    "bundle",
+    "events.export.dir",
+    "events.fluvio.endpoint",
+    "feature_log.dir",
+    "inference.library",
+    "server.admin_listen",
+];
 
 /// How close a key must be to be suggested: 1 = equal.
 const CLOSE_ENOUGH: f64 = 0.7;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{CompletionConfig, ExplorationConfig, FeatureLogConfig, RerankConfig};
+use super::{CompletionConfig, ExplorationConfig, FeatureLogConfig, RerankConfig, RuleConfig, TraceConfig};
 use crate::domain::Knobs;
 
 /// Everything that can be configured.
@@ -27,6 +27,8 @@ pub struct Config {
     pub filters: FilterConfig,
     /// How the list is put together from the ranking.
     pub rerank: RerankConfig,
+    /// Business rules, in order. Default none.
+    pub rules: Vec<RuleConfig>,
     /// Places for tracks of which little is known.
     pub exploration: ExplorationConfig,
     /// How events are read as verdicts.
@@ -39,6 +41,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// What the ranker saw, for training.
     pub feature_log: FeatureLogConfig,
+    /// Answers that are kept with how they came about.
+    pub trace: TraceConfig,
     /// Blend and re-ranking at start; changeable while it runs.
     pub knobs: Knobs,
     /// Logs.
@@ -214,17 +218,52 @@ pub struct RetrievalConfig {
     pub popular: usize,
     /// Other tracks of the session's and the seeds' artists. Default 150.
     pub session_artists: usize,
+    /// What followed the session's last tracks in other sessions. Default 150.
+    pub sequential_rules: usize,
+    /// What the listener has played before, latest first. Default 100.
+    pub own_tracks: usize,
     /// New releases near the listener's taste. Default 50.
     pub fresh: usize,
     /// Little-heard tracks near the listener's taste. Default 50.
     pub exploration: usize,
     /// How old a fresh track may be, days before the bundle's date. Default 30, range 1..3,650.
     pub fresh_days: u32,
+    /// What is asked of the index beside the user vector.
+    pub queries: QueryShares,
 }
 
 impl Default for RetrievalConfig {
     fn default() -> Self {
-        Self { two_tower: 700, popular: 150, session_artists: 150, fresh: 50, exploration: 50, fresh_days: 30 }
+        Self {
+            two_tower: 700,
+            popular: 150,
+            session_artists: 150,
+            sequential_rules: 150,
+            own_tracks: 100,
+            fresh: 50,
+            exploration: 50,
+            fresh_days: 30,
+            queries: QueryShares::default(),
+        }
+    }
+}
+
+/// `[retrieval.queries]`: parts of the `two_tower` quota that go to other directions than the user vector, where a request
+/// has them. Range of each 0..0.5; together at most 0.9, so that the user vector is always asked.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueryShares {
+    /// The mean of the request's seed tracks. Default 0.5.
+    pub seeds: f32,
+    /// The mean of what was played and liked in the session. Default 0.
+    pub session: f32,
+    /// The mean of what the profile remembers. Default 0.
+    pub long_term: f32,
+}
+
+impl Default for QueryShares {
+    fn default() -> Self {
+        Self { seeds: 0.5, session: 0.0, long_term: 0.0 }
     }
 }
 
@@ -370,8 +409,28 @@ pub struct EventsConfig {
     /// How often what has changed of the live state is written to disk, so that a start reads little of the log, s; earlier
     /// where memory has no room for it. Default 60, range 1..86,400. The log keeps what came since, whatever its bounds.
     pub snapshot_s: u64,
+    /// Events to an archive.
+    pub export: ExportConfig,
     /// Events to and from other nodes.
     pub fluvio: FluvioConfig,
+}
+
+/// `[events.export]`: what `segue events export` does, done by the server; needs `events.store = "disk"`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExportConfig {
+    /// The archive: a directory, made if absent, or `s3://bucket/prefix`; each server needs one of its own. Absent: nothing
+    /// is exported. With it the log keeps what is not exported yet beyond `retain_days`, but not beyond `retain_mib`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// How often new events are exported, s. Default 300, range 1..86,400. Each time makes a file for each hour of them.
+    pub every_s: u64,
+}
+
+impl Default for ExportConfig {
+    fn default() -> Self {
+        Self { dir: None, every_s: 300 }
+    }
 }
 
 /// `[events.fluvio]`: needs a build with the feature `fluvio`, and `events.store = "disk"`.
@@ -424,6 +483,7 @@ impl Default for EventsConfig {
             retain_mib: 16_384,
             dead_letters_mib: 64,
             snapshot_s: 60,
+            export: ExportConfig::default(),
             fluvio: FluvioConfig::default(),
         }
     }

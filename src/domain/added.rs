@@ -1,5 +1,6 @@
 //! The tracks that a catalogue got after its bundle was built.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use dashmap::DashMap;
@@ -27,6 +28,8 @@ pub(super) struct Added {
     pub(super) by_id: DashMap<TrackId, TrackIx>,
     pub(super) artist_by_id: DashMap<ArtistId, ArtistIx>,
     pub(super) by_artist: DashMap<ArtistIx, Vec<TrackIx>>,
+    /// Tracks that were added and can be found.
+    pub(super) count: AtomicU64,
     /// Held by whoever adds.
     pub(super) writer: Mutex<()>,
 }
@@ -73,7 +76,14 @@ impl Catalogue {
         added.tracks.push(AddedTrack { track, artist, album, recording, genre, markets });
         added.by_artist.entry(artist).or_default().push(ix);
         added.by_id.insert(id, ix);
+        added.count.fetch_add(1, Ordering::Release);
         Ok(ix)
+    }
+
+    /// How many tracks were added, counted once they can be found by their id: what was looked up at the same count is
+    /// found the same now.
+    pub fn additions(&self) -> u64 {
+        self.added.count.load(Ordering::Acquire)
     }
 
     /// Whether [`Catalogue::add`] would take a track now.

@@ -3,7 +3,7 @@
 use super::TrackIx;
 
 /// Which retriever proposed a candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// User vector against the index.
@@ -12,10 +12,16 @@ pub enum Source {
     Popular,
     /// Other tracks of this session's artists.
     SessionArtists,
+    /// What follows the last tracks in other sessions.
+    SequentialRules,
+    /// What the listener has played before.
+    OwnTracks,
     /// New releases.
     Fresh,
     /// Little-heard tracks near the listener's taste.
     Exploration,
+    /// Pinned by a business rule.
+    Rule,
     /// The caller's own list.
     Caller,
     /// A fallback list.
@@ -24,12 +30,15 @@ pub enum Source {
 
 impl Source {
     /// All sources.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::TwoTower,
         Self::Popular,
         Self::SessionArtists,
+        Self::SequentialRules,
+        Self::OwnTracks,
         Self::Fresh,
         Self::Exploration,
+        Self::Rule,
         Self::Caller,
         Self::Fallback,
     ];
@@ -40,8 +49,11 @@ impl Source {
             Self::TwoTower => "two_tower",
             Self::Popular => "popular",
             Self::SessionArtists => "session_artists",
+            Self::SequentialRules => "sequential_rules",
+            Self::OwnTracks => "own_tracks",
             Self::Fresh => "fresh",
             Self::Exploration => "exploration",
+            Self::Rule => "rule",
             Self::Caller => "caller",
             Self::Fallback => "fallback",
         }

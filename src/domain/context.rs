@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Knobs, Request, SessionState, UnitVector, UserProfile};
+use super::{Knobs, Recorded, Request, SessionState, UnitVector, UserProfile};
 
 /// What the session seems to be for.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
@@ -31,6 +31,8 @@ pub struct RequestContext {
     pub intent: Option<Intent>,
     /// Weights in force for this request.
     pub knobs: Knobs,
+    /// What stages read instead of the live state, where a request is asked again.
+    pub recorded: Option<Arc<Recorded>>,
 }
 
 impl RequestContext {
@@ -44,6 +46,7 @@ impl RequestContext {
             user_features: Vec::new(),
             intent: None,
             knobs,
+            recorded: None,
         }
     }
 }

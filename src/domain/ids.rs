@@ -94,7 +94,7 @@ string_id! {
 macro_rules! row_index {
     ($(#[$doc:meta] $name:ident($inner:ty))*) => {$(
         #[$doc]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
         pub struct $name(pub $inner);
 
         impl $name {

@@ -12,8 +12,10 @@ mod intent;
 mod knobs;
 mod listener;
 mod popularity;
+mod recorded;
 mod request;
 mod rung;
+mod sequential_rules;
 mod served;
 mod vectors;
 
@@ -33,8 +35,10 @@ pub use intent::{Band, IntentRule};
 pub use knobs::{BlendWeights, Knobs};
 pub use listener::{Affinity, Heard, Play, SESSION_WINDOW, SessionState, TrackHistory, UserProfile};
 pub use popularity::{GLOBAL_TOP_LEN, MarketPopularity, Popularity, TOP_LEN};
+pub use recorded::{Posterior, Posteriors, Recorded};
 pub use request::{ExplainLevel, Request, Target};
 pub use rung::{Degradation, Rung};
+pub use sequential_rules::{RawRule, Rule, SequentialRules};
 pub use served::{Answer, PoolCounts, Reason, RemovalReason, ServedTrack};
 pub use vectors::{ItemVectors, UnitVector, VectorError};
 

@@ -16,7 +16,7 @@ pub enum ExplainLevel {
 }
 
 /// A sound the listener asks for; absent parts do not count.
-#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct Target {
     /// Beats per minute.
     pub tempo: Option<f32>,
@@ -27,7 +27,8 @@ pub struct Target {
 }
 
 /// What `POST /v1/next-tracks` asks, after validation: numbers in range, ids resolved (unknown ones dropped and counted).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Request {
     /// Who asks.
     pub user_id: UserId,

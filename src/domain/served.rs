@@ -1,7 +1,9 @@
 //! The answer.
 
+use std::sync::Arc;
+
 use super::{Degradation, Intent, RecommendationId, Rung, Source, TrackIx};
-use crate::pipeline::StageReport;
+use crate::pipeline::{Detail, StageReport};
 
 /// The closed set of reasons for which a candidate is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, utoipa::ToSchema)]
@@ -25,13 +27,15 @@ pub enum RemovalReason {
     Licence,
     /// Taken down.
     TakenDown,
+    /// Blocked by a business rule.
+    Rule,
     /// The same recording as a better candidate.
     SameRecording,
 }
 
 impl RemovalReason {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::PlayedInSession,
         Self::ServedBefore,
         Self::Excluded,
@@ -41,6 +45,7 @@ impl RemovalReason {
         Self::Explicit,
         Self::Licence,
         Self::TakenDown,
+        Self::Rule,
         Self::SameRecording,
     ];
 
@@ -56,13 +61,14 @@ impl RemovalReason {
             Self::Explicit => "explicit",
             Self::Licence => "licence",
             Self::TakenDown => "taken_down",
+            Self::Rule => "rule",
             Self::SameRecording => "same_recording",
         }
     }
 }
 
 /// Why a track is in the list, for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// Close to this track in the embedding space.
     SimilarTo(TrackIx),
@@ -76,6 +82,8 @@ pub enum Reason {
     Fresh,
     /// Explored: little is known about it yet.
     Explore,
+    /// Placed or moved by the business rule of this name.
+    Rule(Arc<str>),
 }
 
 /// One served track.
@@ -91,6 +99,8 @@ pub struct ServedTrack {
     pub tasks: Option<(f32, f32, f32)>,
     /// Probability with which an exploratory choice fell on it; absent for a deterministic one.
     pub propensity: Option<f32>,
+    /// The business rules that placed or moved it, by name.
+    pub rules: Vec<Arc<str>>,
     /// Why it is here; filled on request.
     pub reasons: Vec<Reason>,
 }
@@ -125,4 +135,6 @@ pub struct Answer {
     pub reports: Vec<StageReport>,
     /// The seed that was used.
     pub seed: u64,
+    /// The ways of its tracks, where they were recorded.
+    pub detail: Option<Arc<Detail>>,
 }

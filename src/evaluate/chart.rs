@@ -81,7 +81,7 @@ fn push(body: &mut String, piece: std::fmt::Arguments<'_>) {
     let _ = body.write_fmt(piece);
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

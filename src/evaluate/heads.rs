@@ -4,9 +4,13 @@ use std::collections::HashMap;
 
 use super::auc::{ScoredRow, sort, weighted_auc};
 use super::bootstrap::percentile_interval;
+use super::calibration::{calibration_error, deciles, log_loss};
 use super::report::{Estimate, HeadReport};
 use crate::domain::{SessionId, TaskScores, TrackIx};
 use crate::features::schema::TASKS;
+
+/// Rows of plays alone.
+const PLAYED: &str = "played";
 
 /// A play that ended, and what its end says of each task, in schema order; `None` = not known (censored).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,7 +75,7 @@ impl Heads {
             return Vec::new();
         }
         self.sampled.extend_from_slice(&self.played[0]);
-        let against_played = TASKS.iter().zip(self.played).map(|(task, rows)| (*task, "played", rows));
+        let against_played = TASKS.iter().zip(self.played).map(|(task, rows)| (*task, PLAYED, rows));
         against_played
             .chain([(TASKS[0], "sampled", self.sampled)])
             .map(|(task, against, rows)| report(task, against, rows, users, resamples, seed))
@@ -89,12 +93,25 @@ fn report(
 ) -> HeadReport {
     sort(&mut rows);
     let positives = rows.iter().filter(|row| row.positive).count();
-    let auc = weighted_auc(&rows, &vec![1; users]).and_then(|value| {
-        let (low, high) = percentile_interval(users, resamples, seed, |weights| weighted_auc(&rows, weights))?;
+    let estimate = |statistic: fn(&[ScoredRow], &[u32]) -> Option<f64>| {
+        let value = statistic(&rows, &vec![1; users])?;
+        let (low, high) = percentile_interval(users, resamples, seed, |weights| statistic(&rows, weights))?;
         Some(Estimate { value, low, high })
-    });
-    let note = auc.is_none().then_some("one class only");
-    HeadReport { task, against, auc, positives, negatives: rows.len() - positives, note }
+    };
+    let auc = estimate(weighted_auc);
+    // Drawn candidates make positives rarer than they are: no probability fits both.
+    let of_the_world = against == PLAYED;
+    HeadReport {
+        task,
+        against,
+        log_loss: estimate(log_loss).filter(|_| of_the_world),
+        ece: estimate(calibration_error).filter(|_| of_the_world),
+        deciles: if of_the_world { deciles(&rows) } else { Vec::new() },
+        positives,
+        negatives: rows.len() - positives,
+        note: auc.is_none().then_some("one class only"),
+        auc,
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +148,10 @@ mod tests {
             ]
         );
         assert_eq!(reports[1].note, Some("one class only"));
+        let loss = -(0.9f64.ln() + 0.8f64.ln()) / 2.0;
+        assert!((reports[0].log_loss.unwrap().value - loss).abs() < 1e-6);
+        assert!(reports[3].log_loss.is_none() && reports[3].ece.is_none() && reports[1].log_loss.is_none());
+        assert_eq!(reports[0].deciles.len(), 2);
         assert!(Heads::default().reports(2, 50, 1).is_empty());
     }
 }

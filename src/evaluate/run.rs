@@ -8,18 +8,27 @@ use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 
 use super::heads::{Heads, LabelledPlay};
-use super::report::EvalReport;
-use super::tally::{LIST_LEN, Tally};
+use super::heard::Heard;
+use super::lists::ListMeasures;
+use super::moments::{Chooser, Moments, begun};
+use super::pairs::pairs;
+use super::report::{Dials, EvalReport};
+use super::slices::Slices;
+use super::tally::{LIST_LEN, METRICS, Tally, values};
 use crate::backfill::{MomentSampler, stable_hash};
-use crate::domain::{Answer, Catalogue, Event, EventType, Knobs, Request, SessionId, TrackIx, UserId};
+use crate::domain::{Answer, Catalogue, Event, Knobs, Request, SessionId, TrackIx, UserId};
 use crate::pipeline::{Deadline, Pipeline, Width};
-use crate::stages::rerank::Likeness;
+
+/// Figures that slices are told by: recall@1000, hr@20, ndcg@20.
+const SLICED: [usize; 3] = [2, 4, 6];
 
 /// What is evaluated, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvalConfig {
     /// Begin of the test period, Unix ms; everything before only builds state.
     pub test_from_ms: i64,
+    /// Which plays of it are moments. Default: every one.
+    pub moments: Moments,
     /// Most moments evaluated, drawn by seeded hash. Default 5,000.
     pub max_moments: usize,
     /// Candidates drawn a moment from the pool, for the AUC of `complete` against what was not played. Default 8.
@@ -30,20 +39,18 @@ pub struct EvalConfig {
     pub seed: u64,
     /// Weights in force.
     pub knobs: Knobs,
-    /// The requests' discovery dial. Default 0: evaluation against what was really played wants no novelty for its own sake.
-    pub discovery: f32,
 }
 
 impl Default for EvalConfig {
     fn default() -> Self {
         Self {
             test_from_ms: 0,
+            moments: Moments::Every,
             max_moments: 5_000,
             negatives: 8,
             resamples: 1_000,
             seed: 1,
             knobs: Knobs::default(),
-            discovery: 0.0,
         }
     }
 }
@@ -57,8 +64,8 @@ pub struct System<'a> {
     pub pipeline: &'a mut Pipeline,
     /// Whether the heads of its ranker are evaluated too; at most one system should.
     pub heads: bool,
-    /// Its requests' diversity dial, 0..1.
-    pub diversity: f32,
+    /// Its requests' dials. 0 for the figures of the ranking: against what was really played, novelty for its own sake loses.
+    pub dials: Dials,
 }
 
 /// How far an evaluation is.
@@ -72,10 +79,10 @@ pub struct Progress {
     pub of: u64,
 }
 
-/// Replays `events` in time order and asks every system at the same sampled moments: the `play_start`s of the test period,
-/// each just before it is applied. The target is the track that was really played.
+/// Replays `events` in time order and asks every system at the same sampled moments: `play_start`s of the test period, each
+/// just before it is applied. The target is the track that was really played.
 ///
-/// `likeness` measures how far the tracks of a list lie apart. `events` is called twice, once to draw the moments and once to replay. `apply` applies an event to the state that the
+/// `lists` measures what a list is like. `events` is called twice, once to draw the moments and once to replay. `apply` applies an event to the state that the
 /// pipelines read and appends the plays it ended. Tracks outside `catalogue` are no targets.
 ///
 /// # Errors
@@ -83,7 +90,7 @@ pub struct Progress {
 pub fn run<I, E>(
     config: &EvalConfig,
     catalogue: &Catalogue,
-    likeness: Likeness,
+    lists: ListMeasures,
     mut events: impl FnMut() -> Result<I, E>,
     mut apply: impl FnMut(&Event, &mut Vec<LabelledPlay>),
     systems: &mut [System<'_>],
@@ -92,25 +99,27 @@ pub fn run<I, E>(
 where
     I: Iterator<Item = Result<Event, E>>,
 {
+    let mut chooser = Chooser::new(config.moments, config.test_from_ms, catalogue);
     let mut sampler = MomentSampler::new(config.seed, config.max_moments);
     for (ordinal, event) in events()?.enumerate() {
         let event = event?;
-        if target(config, catalogue, &event).is_some() {
+        if chooser.is_moment(&event) {
             sampler.offer(event.event_id.as_str(), ordinal as u64);
         }
     }
     let moments_in_test = sampler.offered();
     let moments = sampler.finish();
-    let mut evaluation = Evaluation::new(config, catalogue, likeness, systems, &moments);
+    let mut evaluation = Evaluation::new(config, catalogue, lists, systems, &moments);
     let mut ended = Vec::new();
     for (ordinal, event) in events()?.enumerate() {
         let event = event?;
         if moments.contains(&(ordinal as u64))
-            && let Some(target) = target(config, catalogue, &event)
+            && let Some(target) = begun(catalogue, &event)
         {
             evaluation.moment(&event, target, systems);
             progress(Progress { events: ordinal as u64, moments: evaluation.moments, of: moments.len() as u64 });
         }
+        evaluation.heard.note(&event);
         ended.clear();
         apply(&event, &mut ended);
         ended.iter().for_each(|play| evaluation.heads.ended(&event.session_id, play));
@@ -118,16 +127,12 @@ where
     Ok(evaluation.report(moments_in_test))
 }
 
-/// The track of a moment that may be evaluated.
-fn target(config: &EvalConfig, catalogue: &Catalogue, event: &Event) -> Option<TrackIx> {
-    let in_test = event.kind == EventType::PlayStart && event.ts_ms >= config.test_from_ms;
-    event.track_id.as_ref().filter(|_| in_test).and_then(|id| catalogue.find(id.as_str()))
-}
-
 struct Evaluation<'a> {
     config: &'a EvalConfig,
     catalogue: &'a Catalogue,
-    likeness: Likeness,
+    lists: ListMeasures,
+    heard: Heard<'a>,
+    slices: Slices<{ SLICED.len() }>,
     users: HashMap<UserId, u32>,
     tallies: Vec<Tally>,
     heads: Heads,
@@ -138,13 +143,15 @@ impl<'a> Evaluation<'a> {
     fn new(
         config: &'a EvalConfig,
         catalogue: &'a Catalogue,
-        likeness: Likeness,
+        lists: ListMeasures,
         systems: &[System<'_>],
         moments: &HashSet<u64>,
     ) -> Self {
-        let tallies = systems.iter().map(|system| Tally::new(&system.name, catalogue.len())).collect();
+        let tallies = systems.iter().map(|system| Tally::new(&system.name, system.dials, catalogue.len()));
+        let tallies = tallies.collect();
         let users = HashMap::with_capacity(moments.len());
-        Self { config, catalogue, likeness, users, tallies, heads: Heads::default(), moments: 0 }
+        let (heard, slices) = (Heard::new(catalogue, config.test_from_ms), Slices::new(SLICED.map(|at| METRICS[at])));
+        Self { config, catalogue, lists, heard, slices, users, tallies, heads: Heads::default(), moments: 0 }
     }
 
     /// Asks every system what it would serve now.
@@ -153,10 +160,16 @@ impl<'a> Evaluation<'a> {
         let next = self.users.len() as u32;
         let user = *self.users.entry(event.user_id.clone()).or_insert(next);
         for (at, system) in systems.iter_mut().enumerate() {
-            let request = Arc::new(Request { diversity: system.diversity, ..self.request(event) });
+            let Dials { diversity, discovery } = system.dials;
+            let request = Arc::new(Request { diversity, discovery, ..self.request(event) });
             let answer = self.ask(Arc::clone(&request), system.pipeline);
-            let distance = self.likeness.distance(answer.tracks.iter().map(|served| served.track));
-            self.tallies[at].add(user, target, &answer, distance, system.pipeline.last_candidates());
+            let facts = self.lists.facts(self.catalogue, &self.heard, &event.user_id, &answer);
+            let candidates = system.pipeline.last_candidates();
+            let values = values(target, &answer, facts, candidates);
+            self.tallies[at].add(user, &answer, values, candidates);
+            if at == 0 {
+                self.slices.add(user, &self.heard.slices(event, target), SLICED.map(|at| values[at]));
+            }
             if system.heads && !system.pipeline.last_scores().complete.is_empty() {
                 self.score(user, target, &event.session_id, &request, system.pipeline);
             }
@@ -178,7 +191,6 @@ impl<'a> Evaluation<'a> {
     fn request(&self, event: &Event) -> Request {
         Request {
             limit: LIST_LEN,
-            discovery: self.config.discovery,
             seed: stable_hash(self.config.seed, event.event_id.as_str()),
             ..Request::before(event, self.catalogue)
         }
@@ -193,13 +205,16 @@ impl<'a> Evaluation<'a> {
 
     fn report(self, moments_in_test: u64) -> EvalReport {
         let (resamples, seed) = (self.config.resamples, self.config.seed);
+        let systems: Vec<_> = self.tallies.into_iter().map(|tally| tally.report(resamples, seed)).collect();
         EvalReport {
+            pairs: pairs(&systems, resamples, seed),
+            slices: self.slices.reports(resamples, seed),
             moments_in_test,
             moments: self.moments,
             users: self.users.len(),
             test_from_ms: self.config.test_from_ms,
             seed,
-            systems: self.tallies.into_iter().map(|tally| tally.report(resamples, seed)).collect(),
+            systems,
             heads: self.heads.reports(self.users.len(), resamples, seed),
         }
     }
@@ -208,8 +223,12 @@ impl<'a> Evaluation<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CandidateSet, EventId, ItemVectors, RequestContext, Retrieved, Source, TaskScores, TrackId};
+    use crate::domain::Popularity;
+    use crate::domain::{
+        CandidateSet, EventId, EventType, ItemVectors, RequestContext, Retrieved, Source, TaskScores, TrackId,
+    };
     use crate::pipeline::{OnFailure, PipelineBuilder, Ranker, Retriever, StageError};
+    use crate::stages::rerank::Likeness;
     use crate::stages::testing::track;
     use std::convert::Infallible;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -293,8 +312,8 @@ mod tests {
         let mut full = PipelineBuilder::default().retriever(retriever(), 1_000, OnFailure::Skip).ranker(Even).build();
         let mut bare = PipelineBuilder::default().retriever(retriever(), 3, OnFailure::Skip).build();
         let mut systems = [
-            System { name: "full".into(), pipeline: &mut full, heads: true, diversity: 0.0 },
-            System { name: "bare".into(), pipeline: &mut bare, heads: false, diversity: 0.0 },
+            System { name: "full".into(), pipeline: &mut full, heads: true, dials: Dials::default() },
+            System { name: "bare".into(), pipeline: &mut bare, heads: false, dials: Dials::default() },
         ];
         let apply = |event: &Event, ended: &mut Vec<LabelledPlay>| {
             let track = catalogue.find(event.track_id.as_ref().unwrap().as_str()).unwrap();
@@ -306,7 +325,8 @@ mod tests {
         let events = || Ok::<_, Infallible>(events().into_iter().map(Ok));
         let vectors = Arc::new(ItemVectors::none());
         let likeness = Likeness::new(Arc::clone(&catalogue), vectors, 0.0);
-        run(config, &catalogue, likeness, events, apply, &mut systems, |_| {}).unwrap()
+        let lists = ListMeasures::new(likeness, &Popularity::new(&catalogue, &[1.0; TRACKS as usize], Vec::new()));
+        run(config, &catalogue, lists, events, apply, &mut systems, |_| {}).unwrap()
     }
 
     #[test]
@@ -315,12 +335,18 @@ mod tests {
         let report = evaluate(&config);
         assert_eq!((report.moments, report.moments_in_test, report.users), (50, 50, 3));
         for system in &report.systems {
-            let hits: Vec<f64> = system.metrics.iter().map(|metric| metric.estimate.value).collect();
-            assert_eq!(hits, [1.0; 6], "{}: the track to come stands first, nothing is known to be alike", system.name);
+            let value = |name| system.metric(name).unwrap().value;
+            let hits = ["recall@20", "recall@1000", "recall_two_tower@100", "hr@20", "mrr@20", "ndcg@20"].map(value);
+            assert_eq!(hits, [1.0; 6], "{}: the track to come stands first", system.name);
+            assert_eq!((value("distance@20"), value("coverage@20")), (1.0, 1.0), "nothing is known to be alike");
+            assert!((value("novelty@20") - 10f64.log2()).abs() < 1e-6, "all are played alike");
         }
         assert_eq!(report.systems[0].rungs.get("full"), Some(&50));
         assert_eq!(report.systems[1].rungs.get("retrieval_order"), Some(&50));
-        assert_eq!(report.systems[1].coverage, 1.0);
+        let n = |dimension| report.slices.iter().filter(|s| s.dimension == dimension).map(|s| s.n).sum::<usize>();
+        assert_eq!(["track_plays", "listener_plays", "hour", "device"].map(n), [50; 4]);
+        assert_eq!(report.pairs[1].metric, "hr@20");
+        assert_eq!((report.pairs[1].difference.value, report.pairs[1].p), (0.0, 1.0));
     }
 
     #[test]

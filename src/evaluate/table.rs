@@ -2,18 +2,21 @@
 
 use std::fmt::Write;
 
+use super::pairs::PairReport;
 use super::report::{Estimate, EvalReport, HeadReport};
+use super::slices::SliceReport;
 
-/// Aligned columns: one row a system, one row a head, 95 % intervals in brackets.
+/// Aligned columns: one row a figure and one column a system, one row a head, a pair and a slice, 95 % intervals in brackets.
 pub fn text_table(report: &EvalReport) -> String {
     let mut text = format!(
-        "{} of {} moments, {} listeners; 95 % intervals by bootstrap over listeners, seed {}\n\n",
+        "{} of {} moments, {} listeners; 95 % intervals by bootstrap over listeners, seed {}\n",
         report.moments, report.moments_in_test, report.users, report.seed
     );
-    align(&mut text, &system_rows(report));
-    if !report.heads.is_empty() {
-        text.push('\n');
-        align(&mut text, &head_rows(&report.heads));
+    for rows in [system_rows(report), pair_rows(report), head_rows(&report.heads), slice_rows(report)] {
+        if rows.len() > 1 {
+            text.push('\n');
+            align(&mut text, &rows);
+        }
     }
     text
 }
@@ -25,28 +28,48 @@ fn system_rows(report: &EvalReport) -> Vec<Vec<String>> {
             names.push(metric.name);
         }
     }
-    let titles = ["system"].into_iter().chain(names.iter().copied()).chain(["coverage@20", "gini@20", "rungs"]);
-    let mut rows = vec![titles.map(str::to_owned).collect::<Vec<_>>()];
-    for system in &report.systems {
-        let cell = |name: &&str| {
-            let metric = system.metrics.iter().find(|metric| metric.name == *name);
-            metric.map_or_else(|| "-".to_owned(), |metric| show(&metric.estimate))
-        };
-        let rungs: Vec<String> = system.rungs.iter().map(|(rung, count)| format!("{rung} {count}")).collect();
-        let mut row = vec![system.name.clone()];
-        row.extend(names.iter().map(cell));
-        row.extend([format!("{:.4}", system.coverage), format!("{:.4}", system.gini), rungs.join(", ")]);
-        rows.push(row);
+    let row = |title: &str, cells: Vec<String>| [title.to_owned()].into_iter().chain(cells).collect();
+    let systems = &report.systems;
+    let mut rows = vec![row("", systems.iter().map(|system| system.name.clone()).collect())];
+    for name in names {
+        let cell = |estimate: Option<Estimate>| estimate.as_ref().map_or_else(|| "-".to_owned(), show);
+        rows.push(row(name, systems.iter().map(|system| cell(system.metric(name))).collect()));
     }
+    let rungs = systems.iter().map(|system| {
+        let counts: Vec<String> = system.rungs.iter().map(|(rung, count)| format!("{rung} {count}")).collect();
+        counts.join(", ")
+    });
+    rows.push(row("rungs", rungs.collect()));
     rows
 }
 
+fn pair_rows(report: &EvalReport) -> Vec<Vec<String>> {
+    let titles = ["against", "figure", "difference", "p"].map(str::to_owned).to_vec();
+    let row = |pair: &PairReport| {
+        vec![pair.against.clone(), pair.metric.to_owned(), show(&pair.difference), format!("{:.3}", pair.p)]
+    };
+    [titles].into_iter().chain(report.pairs.iter().map(row)).collect()
+}
+
+fn slice_rows(report: &EvalReport) -> Vec<Vec<String>> {
+    let metrics = report.slices.first().map_or(&[][..], |slice| &slice.metrics);
+    let titles = ["by", "part", "moments"].into_iter().chain(metrics.iter().map(|metric| metric.name));
+    let row = |slice: &SliceReport| {
+        let place = [slice.dimension.to_owned(), slice.slice.to_owned(), slice.n.to_string()];
+        place.into_iter().chain(slice.metrics.iter().map(|metric| show(&metric.estimate))).collect()
+    };
+    [titles.map(str::to_owned).collect()].into_iter().chain(report.slices.iter().map(row)).collect()
+}
+
 fn head_rows(heads: &[HeadReport]) -> Vec<Vec<String>> {
-    let mut rows = vec![["head", "against", "AUC", "positives", "negatives"].map(str::to_owned).to_vec()];
+    let titles = ["head", "against", "AUC", "log loss", "ECE", "positives", "negatives"];
+    let mut rows = vec![titles.map(str::to_owned).to_vec()];
     for head in heads {
+        let cell = |estimate: &Option<Estimate>| estimate.as_ref().map_or_else(|| "-".to_owned(), show);
         let auc = head.auc.as_ref().map_or_else(|| head.note.unwrap_or("-").to_owned(), show);
-        let counts = [head.positives.to_string(), head.negatives.to_string()];
-        rows.push([head.task.to_owned(), head.against.to_owned(), auc].into_iter().chain(counts).collect());
+        let figures =
+            [auc, cell(&head.log_loss), cell(&head.ece), head.positives.to_string(), head.negatives.to_string()];
+        rows.push([head.task.to_owned(), head.against.to_owned()].into_iter().chain(figures).collect());
     }
     rows
 }
@@ -78,10 +101,11 @@ mod tests {
         let text = text_table(&report());
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("2 of 10 moments, 1 listeners"), "{text}");
-        let at = lines[2].find("hr@20").unwrap();
-        assert_eq!(lines[3].get(at..at + 6), Some("0.5000"), "{text}");
-        assert_eq!(lines[4].get(at..at + 6), Some("0.0000"), "{text}");
-        assert!(lines[4].starts_with("popularity  -"), "no two-tower source, no figure: {text}");
+        let row = |name: &str| lines.iter().find(|line| line.starts_with(name)).copied().unwrap();
+        let at = lines[2].find("popularity").unwrap();
+        assert_eq!(row("hr@20").get(at..at + 6), Some("0.0000"), "{text}");
+        assert_eq!(row("recall_two_tower@100").get(at..), Some("-"), "no two-tower source, no figure: {text}");
+        assert!(row("popularity  hr@20").contains("0.5000") && row("hour  0-5").contains("0.5000"), "{text}");
         assert!(text.contains("one class only"), "{text}");
     }
 }

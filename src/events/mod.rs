@@ -16,7 +16,7 @@ mod stream;
 mod validate;
 
 pub use batch::{Batch, Malformed};
-pub use embedded::{DeadLetters, EmbeddedLog, KeptLetter, Letter, Look, Opened, Origin, look, scan};
+pub use embedded::{DeadLetters, EmbeddedLog, KeptLetter, Letter, Look, Opened, Origin, Step, look, read_step, scan};
 pub use ingest::{EventOutcome, Ingest};
 pub use log::{Entry, EventLog, EventLogError, MemoryLog};
 pub use notes::Notes;

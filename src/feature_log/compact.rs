@@ -1,12 +1,13 @@
 //! Fewer, larger parts, without the answers to listeners who asked to be forgotten.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::part::Part;
+use super::part::{Part, file};
 use super::read::{LoggedPart, REPLACES, parts, replaces};
 use super::tables::{ANSWERS, CANDIDATES, ITEMS};
+use crate::store::{Store, Stored};
 use crate::tables::{TableError, read_notes, tables_by_hour};
 
 /// Note in the metadata of a part's answers: erasures up to this offset of the event log have been applied to it.
@@ -34,7 +35,11 @@ pub struct Compacted {
 ///
 /// # Errors
 /// A full disk or a damaged file. The log is as it was, but for the hours that are done.
-pub fn compact(log: &Path, through: u64, covers: impl Fn(&str, i64) -> bool) -> Result<Compacted, TableError> {
+pub fn compact(
+    log: &Arc<dyn Store>,
+    through: u64,
+    covers: impl Fn(&str, i64) -> bool,
+) -> Result<Compacted, TableError> {
     let mut done = Compacted::default();
     clear_up(log, &mut done)?;
     for parts in parts(log)?.into_values() {
@@ -48,11 +53,11 @@ pub fn compact(log: &Path, through: u64, covers: impl Fn(&str, i64) -> bool) -> 
 
 fn erased_through(parts: &[LoggedPart]) -> Result<u64, TableError> {
     let Some(part) = parts.first() else { return Ok(u64::MAX) };
-    Ok(read_notes(&part.path(ANSWERS))?.get(ERASED).and_then(|offset| offset.parse().ok()).unwrap_or(0))
+    Ok(read_notes(&part.file(ANSWERS))?.get(ERASED).and_then(|offset| offset.parse().ok()).unwrap_or(0))
 }
 
 fn compact_hour(
-    log: &Path,
+    log: &Arc<dyn Store>,
     parts: &[LoggedPart],
     through: u64,
     covers: &impl Fn(&str, i64) -> bool,
@@ -92,43 +97,38 @@ fn compact_hour(
 
 /// Removes a part, its answers first: without them the rest is nothing.
 fn remove(part: &LoggedPart, done: &mut Compacted) -> Result<(), TableError> {
-    [ANSWERS, CANDIDATES, ITEMS].iter().try_for_each(|table| remove_file(&part.path(table), done))
+    [ANSWERS, CANDIDATES, ITEMS].iter().try_for_each(|table| remove_file(&part.file(table), done))
 }
 
-fn remove_file(path: &Path, done: &mut Compacted) -> Result<(), TableError> {
-    match std::fs::remove_file(path) {
-        Ok(()) => done.removed += 1,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(TableError { file: path.display().to_string(), fault: error.to_string() }),
-    }
+fn remove_file(object: &Stored, done: &mut Compacted) -> Result<(), TableError> {
+    object.delete()?;
+    done.removed += 1;
     Ok(())
 }
 
 /// Removes what compactions that were killed left of the parts that they replaced, and old files without answers.
-fn clear_up(log: &Path, done: &mut Compacted) -> Result<(), TableError> {
-    let mut finished: HashSet<PathBuf> = HashSet::new();
-    for (hour, paths) in tables_by_hour(&log.join(ANSWERS))? {
-        for path in &paths {
-            for name in replaces(path)? {
-                let old = [ANSWERS, CANDIDATES, ITEMS]
-                    .map(|table| log.join(table).join(hour.dir()).join(&name).with_added_extension("parquet"));
-                old.iter().try_for_each(|path| remove_file(path, done))?;
-            }
+fn clear_up(log: &Arc<dyn Store>, done: &mut Compacted) -> Result<(), TableError> {
+    let mut finished: HashSet<String> = HashSet::new();
+    let mut replaced: HashSet<String> = HashSet::new();
+    for (hour, parts) in tables_by_hour(log, ANSWERS)? {
+        for part in &parts {
+            replaced.extend(replaces(part)?.iter().map(|name| hour.key("", &file(name))));
         }
-        finished.extend(paths.iter().filter_map(|path| Some(hour.dir().join(path.file_name()?))));
+        finished.extend(parts.iter().map(|part| hour.key("", part.file_name())));
     }
-    for table in [CANDIDATES, ITEMS] {
-        for (hour, paths) in tables_by_hour(&log.join(table))? {
-            let is_alone = |path: &&PathBuf| {
-                path.file_name().is_some_and(|name| !finished.contains(&hour.dir().join(name))) && is_old(path)
+    for table in [ANSWERS, CANDIDATES, ITEMS] {
+        for (hour, objects) in tables_by_hour(log, table)? {
+            let is_left = |object: &&Stored| {
+                let name = hour.key("", object.file_name());
+                replaced.contains(&name) || !finished.contains(&name) && is_old(object)
             };
-            paths.iter().filter(is_alone).try_for_each(|path| remove_file(path, done))?;
+            objects.iter().filter(is_left).try_for_each(|object| remove_file(object, done))?;
         }
     }
     Ok(())
 }
 
-fn is_old(path: &Path) -> bool {
-    let changed = path.metadata().and_then(|meta| meta.modified());
-    changed.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > LEFT_OVER))
+fn is_old(object: &Stored) -> bool {
+    let age = object.modified.map(|at| SystemTime::now().duration_since(at));
+    age.is_some_and(|age| age.is_ok_and(|age| age > LEFT_OVER))
 }

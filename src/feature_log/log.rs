@@ -1,7 +1,6 @@
 //! The thread that writes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -9,10 +8,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
 
 use super::part::Part;
+use super::publisher::{Publisher, shed};
 use crate::config::FeatureLogConfig;
 use crate::domain::Catalogue;
 use crate::features::LoggedAnswer;
 use crate::metrics::FeatureLogMetrics;
+use crate::store::{self, Store};
 use crate::tables::{Hour, TableError};
 
 /// Hours that are written at once; answers of others push the oldest out. More than two are only open in a replay.
@@ -39,26 +40,28 @@ pub struct FeatureLog {
 }
 
 impl FeatureLog {
-    /// Begins; `None` where no directory is configured. The directory is made when there is something to write, so that a
+    /// Begins; `None` where no store is configured. Nothing is asked of it before there is something to write, so that a
     /// store that is away costs rows and no start.
     ///
     /// # Errors
-    /// If there is no thread to be had.
+    /// A bucket that is misnamed or that this build cannot reach ([`store::open`]), or no thread to be had.
     pub fn start(
         config: &FeatureLogConfig,
         served: Served,
         metrics: &FeatureLogMetrics,
     ) -> std::io::Result<Option<Self>> {
-        let Some(dir) = config.dir.clone() else { return Ok(None) };
+        let Some(dir) = &config.dir else { return Ok(None) };
+        let store = store::open(dir).map_err(std::io::Error::other)?;
         let (to, from) = bounded(config.queue);
         let open = Duration::from_secs(config.part_s);
         let mut writer = Writer {
-            dir,
+            store,
             served,
             open,
             part_rows: config.part_rows,
             metrics: metrics.clone(),
             parts: BTreeMap::new(),
+            publisher: Publisher::start(metrics.clone())?,
             paused: None,
         };
         let (stop, stopped) = bounded(0);
@@ -90,12 +93,13 @@ struct Open {
 }
 
 struct Writer {
-    dir: PathBuf,
+    store: Arc<dyn Store>,
     served: Served,
     open: Duration,
     part_rows: u64,
     metrics: FeatureLogMetrics,
     parts: BTreeMap<Hour, Open>,
+    publisher: Publisher,
     paused: Option<Instant>,
 }
 
@@ -143,7 +147,7 @@ impl Writer {
         let open = match self.parts.entry(hour) {
             std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
             std::collections::btree_map::Entry::Vacant(place) => {
-                let part = Part::create(&self.dir, hour, &ulid::Ulid::generate().to_string())?;
+                let part = Part::create(&self.store, hour, &ulid::Ulid::generate().to_string())?;
                 place.insert(Open { part, due: Instant::now() + self.open })
             }
         };
@@ -158,21 +162,18 @@ impl Writer {
     fn close_hour(&mut self, hour: Option<Hour>) {
         let Some(open) = hour.and_then(|hour| self.parts.remove(&hour)) else { return };
         let answers = open.part.answers();
-        match open.part.finish() {
-            Ok(done) => {
+        match open.part.close() {
+            Ok(part) => {
                 self.paused = None;
-                self.metrics.answers.inc_by(done.answers);
-                self.metrics.rows.inc_by(done.candidates);
-                self.metrics.bytes.inc_by(done.bytes);
+                self.publisher.give(part);
             }
             Err(error) => self.lose(answers, &error),
         }
     }
 
-    /// Counts answers that the store did not take, and leaves it alone for a moment.
+    /// Counts answers that could not be written, and tries nothing for a moment.
     fn lose(&mut self, answers: u64, error: &TableError) {
-        self.metrics.shed_store.inc_by(answers);
         self.paused = Some(Instant::now());
-        tracing::error!(%error, answers, "the feature log could not be written; these answers are not in it");
+        shed(&self.metrics, answers, error);
     }
 }

@@ -5,6 +5,7 @@
 mod compact;
 mod log;
 mod part;
+mod publisher;
 mod read;
 mod rows;
 mod tables;
@@ -13,6 +14,6 @@ mod tests;
 
 pub use compact::{Compacted, compact};
 pub use log::{FeatureLog, Served};
-pub use part::{Part, PartSummary};
+pub use part::{ClosedPart, Part, PartSummary};
 pub use read::{LoggedGroup, LoggedPart, RankedRow, parts};
 pub use tables::{AnswerRow, CandidateBatch, ItemRow};

@@ -1,11 +1,12 @@
 //! One part: a file of each table under one name.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::tables::{
     ANSWER_COLUMNS, ANSWERS, AnswerRow, CANDIDATES, CandidateBatch, ITEM_COLUMNS, ITEMS, ItemRow, candidate_columns,
 };
-use crate::tables::{FlatWriter, Hour, Packing, RowWriter, TableError};
+use crate::store::{Draft, Store};
+use crate::tables::{Closed, FlatWriter, Hour, Packing, RowWriter, TableError};
 
 /// Candidates held before they are encoded.
 const BATCH_ROWS: usize = 32_768;
@@ -29,7 +30,6 @@ pub struct PartSummary {
 
 /// A part that is being written. Dropped before [`Part::finish`] it leaves nothing behind.
 pub struct Part {
-    paths: [PathBuf; 3],
     answers: RowWriter<AnswerRow>,
     candidates: FlatWriter,
     items: RowWriter<ItemRow>,
@@ -42,25 +42,29 @@ impl Part {
     /// Begins a part of one hour; `name` is new in that hour.
     ///
     /// # Errors
-    /// If a directory or a file cannot be made.
-    pub fn create(dir: &Path, hour: Hour, name: &str) -> Result<Self, TableError> {
-        Self::packed(dir, hour, name, PACKING, GROUP_ROWS)
+    /// If a draft cannot be begun.
+    pub fn create(store: &Arc<dyn Store>, hour: Hour, name: &str) -> Result<Self, TableError> {
+        Self::packed(store, hour, name, PACKING, GROUP_ROWS)
     }
 
     /// The same with other choices than those that were measured to be best.
     ///
     /// # Errors
     /// As [`Part::create`].
-    pub fn packed(dir: &Path, hour: Hour, name: &str, packing: Packing, group_rows: usize) -> Result<Self, TableError> {
-        let path = |table| Ok(hour.make(&dir.join(table))?.join(name).with_added_extension("parquet"));
-        let paths = [path(ANSWERS)?, path(CANDIDATES)?, path(ITEMS)?];
+    pub fn packed(
+        store: &Arc<dyn Store>,
+        hour: Hour,
+        name: &str,
+        packing: Packing,
+        group_rows: usize,
+    ) -> Result<Self, TableError> {
+        let draft = |table| Draft::begin(store, &hour.key(table, &file(name)));
         Ok(Self {
-            answers: RowWriter::of_vectors(&paths[0], ANSWER_COLUMNS)?,
-            candidates: FlatWriter::create(&paths[1], &candidate_columns(), packing, group_rows)?,
-            items: RowWriter::of_vectors(&paths[2], ITEM_COLUMNS)?,
+            answers: RowWriter::of_vectors(draft(ANSWERS)?, ANSWER_COLUMNS)?,
+            candidates: FlatWriter::on(draft(CANDIDATES)?, &candidate_columns(), packing, group_rows)?,
+            items: RowWriter::of_vectors(draft(ITEMS)?, ITEM_COLUMNS)?,
             held: CandidateBatch::new(),
             known: Vec::new(),
-            paths,
         })
     }
 
@@ -119,20 +123,57 @@ impl Part {
         self.answers.note(key, value);
     }
 
-    /// Completes the three files, the answers' last.
+    /// Completes the three files and publishes them.
     ///
     /// # Errors
-    /// A full disk: the answers are not there then.
-    pub fn finish(mut self) -> Result<PartSummary, TableError> {
+    /// As [`ClosedPart::publish`].
+    pub fn finish(self) -> Result<PartSummary, TableError> {
+        self.close()?.publish()
+    }
+
+    /// Completes the three files without names.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub fn close(mut self) -> Result<ClosedPart, TableError> {
         self.flush()?;
-        let (items, candidates) = (self.items.finish()?, self.candidates.finish()?);
-        let answers = self.answers.finish()?;
-        let bytes = self.paths.iter().filter_map(|path| path.metadata().ok()).map(|meta| meta.len()).sum();
-        Ok(PartSummary { answers, candidates, items, bytes })
+        let answers = self.answers.len();
+        Ok(ClosedPart { tables: [self.items.close()?, self.candidates.close()?, self.answers.close()?], answers })
     }
 
     fn flush(&mut self) -> Result<(), TableError> {
         let held = std::mem::replace(&mut self.held, CandidateBatch::new());
         if held.is_empty() { Ok(()) } else { self.candidates.write(held.into_columns()) }
     }
+}
+
+/// A part that takes no more, and that nobody can see yet.
+pub struct ClosedPart {
+    /// Items, candidates, answers.
+    tables: [Closed; 3],
+    answers: u64,
+}
+
+impl ClosedPart {
+    /// Answers in it.
+    pub fn answers(&self) -> u64 {
+        self.answers
+    }
+
+    /// Publishes the three files, the answers' last.
+    ///
+    /// # Errors
+    /// The store's: the answers are not there then.
+    pub fn publish(self) -> Result<PartSummary, TableError> {
+        let [items, candidates, answers] = self.tables;
+        let (items, candidates) = (items.publish()?, candidates.publish()?);
+        let answers = answers.publish()?;
+        let bytes = items.bytes + candidates.bytes + answers.bytes;
+        Ok(PartSummary { answers: answers.rows, candidates: candidates.rows, items: items.rows, bytes })
+    }
+}
+
+/// The name of each file of a part.
+pub(super) fn file(name: &str) -> String {
+    format!("{name}.parquet")
 }

@@ -1,23 +1,24 @@
 //! The log read back: answers with their candidates and items.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::part::file;
 use super::tables::{ANSWERS, AnswerRow, CANDIDATES, CandidateBatch, ITEMS, ItemRow, candidate_columns};
-use crate::tables::{Column, Hour, TableError, read_flat, read_notes, read_rows, tables_by_hour};
+use crate::store::{Store, Stored};
+use crate::tables::{Column, Hour, TableError, read_flat, read_notes, stored_rows, tables_by_hour};
 
 /// Note in the metadata of a part's answers: the names of the parts that it replaced, between commas.
 pub(super) const REPLACES: &str = "segue.replaces";
 
 /// A finished part.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct LoggedPart {
     /// Its hour.
     pub hour: Hour,
     /// Its name.
     pub name: String,
-    log: PathBuf,
+    log: Arc<dyn Store>,
 }
 
 /// One logged candidate with everything that the ranker saw of it.
@@ -49,25 +50,25 @@ pub struct LoggedGroup {
 /// The finished parts of a log that no other part replaced, by hour, in order of their names.
 ///
 /// # Errors
-/// A directory or a file that cannot be read.
-pub fn parts(log: &Path) -> Result<BTreeMap<Hour, Vec<LoggedPart>>, TableError> {
-    let found = tables_by_hour(&log.join(ANSWERS))?;
+/// The store's, or a file that is no table.
+pub fn parts(log: &Arc<dyn Store>) -> Result<BTreeMap<Hour, Vec<LoggedPart>>, TableError> {
+    let found = tables_by_hour(log, ANSWERS)?;
     found
         .into_iter()
-        .map(|(hour, paths)| {
+        .map(|(hour, answers)| {
             let mut replaced = HashSet::new();
-            for path in &paths {
-                replaced.extend(replaces(path)?);
+            for part in &answers {
+                replaced.extend(replaces(part)?);
             }
-            let names = paths.iter().filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()));
-            let names = names.filter(|name| !replaced.contains(name));
-            Ok((hour, names.map(|name| LoggedPart { hour, name, log: log.to_owned() }).collect()))
+            let names = answers.iter().filter_map(|part| part.file_name().strip_suffix(".parquet"));
+            let parts = names.filter(|name| !replaced.contains(*name));
+            Ok((hour, parts.map(|name| LoggedPart { hour, name: name.to_owned(), log: Arc::clone(log) }).collect()))
         })
         .collect()
 }
 
 /// The parts that the part of these answers replaced.
-pub(super) fn replaces(answers: &Path) -> Result<Vec<String>, TableError> {
+pub(super) fn replaces(answers: &Stored) -> Result<Vec<String>, TableError> {
     let notes = read_notes(answers)?;
     Ok(notes.get(REPLACES).map_or_else(Vec::new, |names| names.split(',').map(str::to_owned).collect()))
 }
@@ -80,9 +81,9 @@ fn ground(bundle: &str, changes: &str) -> String {
 }
 
 impl LoggedPart {
-    /// Where one of its files lies.
-    pub(super) fn path(&self, table: &str) -> PathBuf {
-        self.log.join(table).join(self.hour.dir()).join(&self.name).with_added_extension("parquet")
+    /// One of its files.
+    pub(super) fn file(&self, table: &str) -> Stored {
+        Stored::at(&self.log, self.hour.key(table, &file(&self.name)))
     }
 
     /// Its answers.
@@ -90,7 +91,7 @@ impl LoggedPart {
     /// # Errors
     /// A damaged file.
     pub fn answers(&self) -> Result<Vec<AnswerRow>, TableError> {
-        read_rows(&self.path(ANSWERS))?.collect()
+        stored_rows(&self.file(ANSWERS))?.collect()
     }
 
     /// Its items.
@@ -98,7 +99,7 @@ impl LoggedPart {
     /// # Errors
     /// A damaged file.
     pub fn items(&self) -> Result<Vec<ItemRow>, TableError> {
-        read_rows(&self.path(ITEMS))?.collect()
+        stored_rows(&self.file(ITEMS))?.collect()
     }
 
     /// Its candidates, batch by batch.
@@ -106,11 +107,10 @@ impl LoggedPart {
     /// # Errors
     /// A damaged file.
     pub fn candidates(&self) -> Result<impl Iterator<Item = Result<CandidateBatch, TableError>> + use<>, TableError> {
-        let path = self.path(CANDIDATES);
+        let object = self.file(CANDIDATES);
         let columns: Vec<Column> = candidate_columns().into_iter().map(|(column, _)| column).collect();
-        let read = read_flat(&path, columns)?;
-        let fault =
-            move || TableError { file: path.display().to_string(), fault: "other columns than a feature log's".into() };
+        let read = read_flat(&object, columns)?;
+        let fault = move || TableError { file: object.name(), fault: "other columns than a feature log's".into() };
         Ok(read.map(move |columns| CandidateBatch::from_columns(columns?).ok_or_else(&fault)))
     }
 
@@ -125,7 +125,7 @@ impl LoggedPart {
             let theirs = items.entry(ground(&row.bundle, &row.changes)).or_default();
             theirs.insert(row.track_ix, (row.track_id.into(), row.item.into()));
         }
-        let file = self.path(CANDIDATES).display().to_string();
+        let file = self.file(CANDIDATES).name();
         let mut batches = self.candidates()?;
         let mut groups = Groups { file, answers, items, open: None, ground: String::new() };
         let mut done = std::collections::VecDeque::new();

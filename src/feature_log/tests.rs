@@ -9,7 +9,9 @@ use crate::features::schema::CROSS;
 use crate::features::testing::catalogue;
 use crate::features::{LoggedAnswer, LoggedRow};
 use crate::metrics::{FeatureLogMetrics, Metrics};
-use crate::tables::{Column, Flat, Type, read_flat, read_rows, tables_by_hour};
+use crate::store::testing::{Watched, stores};
+use crate::store::{self, Store, Stored};
+use crate::tables::{Column, Flat, Type, read_flat, stored_rows, tables_by_hour};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -60,8 +62,12 @@ pub(super) fn log(dir: &Path, part_rows: u64, answers: impl IntoIterator<Item = 
     metrics
 }
 
-fn files(dir: &Path, table: &str) -> Vec<std::path::PathBuf> {
-    tables_by_hour(&dir.join(table)).unwrap().into_values().flatten().collect()
+fn opened(dir: &Path) -> Arc<dyn Store> {
+    store::open(dir).unwrap()
+}
+
+fn files(dir: &Path, table: &str) -> Vec<Stored> {
+    tables_by_hour(&opened(dir), table).unwrap().into_values().flatten().collect()
 }
 
 #[test]
@@ -72,7 +78,7 @@ fn what_is_logged_is_read_back_number_by_number() {
     assert_eq!((metrics.answers.get(), metrics.rows.get(), metrics.shed_store.get()), (50, 350, 0));
     let parts = [ANSWERS, CANDIDATES, ITEMS].map(|table| files(dir.path(), table));
     assert!(parts.iter().all(|files| files.len() == 1) && metrics.bytes.get() > 0);
-    let rows: Vec<AnswerRow> = read_rows(&parts[0][0]).unwrap().map(Result::unwrap).collect();
+    let rows: Vec<AnswerRow> = stored_rows(&parts[0][0]).unwrap().map(Result::unwrap).collect();
     for (row, answer) in rows.iter().zip(&answers) {
         assert_eq!((row.recommendation_id.as_str(), row.ts_ms), (answer.recommendation_id.as_str(), answer.ts_ms));
         assert_eq!((row.seed.cast_unsigned(), &row.user, row.rung.as_str()), (answer.seed, &answer.user, "full"));
@@ -87,7 +93,7 @@ fn what_is_logged_is_read_back_number_by_number() {
         let column = answers.iter().flat_map(|answer| answer.cross.chunks(CROSS.len()).map(move |row| row[at]));
         assert_eq!(batches[0][9 + at], Flat::Float32(column.collect()), "{}", CROSS[at].name);
     }
-    let mut items: Vec<ItemRow> = read_rows(&parts[2][0]).unwrap().map(Result::unwrap).collect();
+    let mut items: Vec<ItemRow> = stored_rows(&parts[2][0]).unwrap().map(Result::unwrap).collect();
     items.sort_by_key(|item| item.track_ix);
     assert_eq!(items.len(), 12, "each item once");
     assert!(items.iter().all(|item| item.item == [item.track_ix as f32, -1.0]));
@@ -100,13 +106,11 @@ fn hours_and_full_parts_have_files_of_their_own() {
     let hours = [0, 3, 1, 2, 9, 9, 9, 9, 4, 5, 0];
     let metrics = log(dir.path(), 14, hours.iter().enumerate().map(|(n, hour)| answer(n as i64, hour * HOUR_MS, 7)));
     assert_eq!((metrics.answers.get(), metrics.shed_store.get()), (11, 0));
-    let found = tables_by_hour(&dir.path().join(ANSWERS)).unwrap();
+    let found = tables_by_hour(&opened(dir.path()), ANSWERS).unwrap();
     let counts: Vec<usize> = found.values().map(Vec::len).collect();
     assert_eq!(counts, [2, 1, 1, 1, 1, 1, 2], "hour 0 came again after it had been pushed out, hour 9 was full twice");
-    let partial = |dir: &Path| {
-        std::fs::read_dir(dir).unwrap().any(|f| f.unwrap().path().extension().is_some_and(|e| e == "partial"))
-    };
-    assert!(found.values().flatten().all(|file| !partial(file.parent().unwrap())));
+    let is_partial = |file: &Stored| dir.path().join(&file.key).with_extension("partial").exists();
+    assert!(!found.values().flatten().any(is_partial));
 }
 
 #[test]
@@ -123,7 +127,7 @@ fn answers_that_no_ranker_saw_are_logged_with_their_tracks() {
     let dir = tempfile::tempdir().unwrap();
     let bare = LoggedAnswer { unranked: vec![TrackIx(3), TrackIx(1)], user: vec![], ..answer(1, 0, 0) };
     log(dir.path(), 1_000, [bare]);
-    let row: AnswerRow = read_rows(&files(dir.path(), ANSWERS)[0]).unwrap().next().unwrap().unwrap();
+    let row: AnswerRow = stored_rows(&files(dir.path(), ANSWERS)[0]).unwrap().next().unwrap().unwrap();
     assert_eq!((row.unranked, row.user.len()), (vec!["t3".to_owned(), "t1".to_owned()], 0));
     let ids = vec![Column::required("track_ix", Type::Int32)];
     assert!(read_flat(&files(dir.path(), CANDIDATES)[0], ids).unwrap().next().is_none());
@@ -131,7 +135,11 @@ fn answers_that_no_ranker_saw_are_logged_with_their_tracks() {
 
 /// All groups of a log.
 fn groups(dir: &Path) -> Vec<LoggedGroup> {
-    let parts = parts(dir).unwrap().into_values().flatten();
+    groups_of(&opened(dir))
+}
+
+fn groups_of(log: &Arc<dyn Store>) -> Vec<LoggedGroup> {
+    let parts = parts(log).unwrap().into_values().flatten();
     parts.flat_map(|part| part.groups().unwrap().collect::<Vec<_>>()).map(Result::unwrap).collect()
 }
 
@@ -166,8 +174,8 @@ fn compaction_merges_parts_and_drops_the_erased() {
     let covers = |user: &str, ts_ms: i64| user == "u1" && ts_ms < HOUR_MS + 20;
     let expected: Vec<_> = before.iter().filter(|g| !covers(&g.answer.user_id, g.answer.ts_ms)).cloned().collect();
     let old: Vec<_> = [ANSWERS, CANDIDATES, ITEMS].into_iter().flat_map(|table| files(dir.path(), table)).collect();
-    let kept: Vec<_> = old.iter().map(|path| std::fs::read(path).unwrap()).collect();
-    let done = compact(dir.path(), 9, covers).unwrap();
+    let kept: Vec<_> = old.iter().map(|old| std::fs::read(dir.path().join(&old.key)).unwrap()).collect();
+    let done = compact(&opened(dir.path()), 9, covers).unwrap();
     assert_eq!((done.hours, done.rewritten, done.dropped), (2, 2, (before.len() - expected.len()) as u64));
     assert!(done.dropped > 3);
     assert_eq!(groups(dir.path()), expected);
@@ -175,10 +183,50 @@ fn compaction_merges_parts_and_drops_the_erased() {
         assert_eq!(files(dir.path(), table).len(), 2, "{table}: a file an hour");
     }
     // Killed before the old files went: they do not count, and go the next time.
-    old.iter().zip(kept).for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    old.iter().zip(kept).for_each(|(old, bytes)| std::fs::write(dir.path().join(&old.key), bytes).unwrap());
     assert_eq!(groups(dir.path()), expected);
-    let again = compact(dir.path(), 9, covers).unwrap();
+    let again = compact(&opened(dir.path()), 9, covers).unwrap();
     assert_eq!((again.rewritten, again.removed), (0, old.len() as u64), "these erasures are in");
-    assert_eq!(compact(dir.path(), 10, |_, _| false).unwrap().rewritten, 2, "and later ones may not be");
+    assert_eq!(compact(&opened(dir.path()), 10, |_, _| false).unwrap().rewritten, 2, "and later ones may not be");
     assert_eq!(groups(dir.path()), expected);
+}
+
+#[test]
+fn every_store_takes_parts_and_gives_them_back() {
+    for (store, _dir) in stores() {
+        for name in ["a", "b"] {
+            let mut part = Part::create(&store, crate::tables::Hour::of(0), name).unwrap();
+            (0..5).for_each(|n| part.log(&answer(n + i64::from(name == "b") * 5, n, 7), &served()).unwrap());
+            assert_eq!(part.finish().unwrap().answers, 5);
+        }
+        let before = groups_of(&store);
+        assert_eq!(before.len(), 10);
+        // Killed between any two changes, with what is left of the old parts.
+        let mut changes = 0;
+        while compact(&Watched::failing_after(&store, changes), 9, |user, _| user == "u1").is_err() {
+            let groups = groups_of(&store);
+            let left = before.iter().filter(|group| group.answer.user_id != "u1").count();
+            assert!(groups == before || groups.len() == left, "{changes}");
+            changes += 1;
+        }
+        assert!(changes > 5 && groups_of(&store).iter().all(|group| group.answer.user_id != "u1"));
+        assert_eq!(parts(&store).unwrap().into_values().flatten().count(), 1);
+    }
+}
+
+#[test]
+fn a_part_that_the_store_does_not_take_is_counted() {
+    for (store, _dir) in stores() {
+        let metrics = Metrics::new().unwrap().feature_log;
+        let publisher = super::publisher::Publisher::start(metrics.clone()).unwrap();
+        // Three drafts, two files, and then nothing: the answers never come.
+        for (store, name) in [(&Watched::failing_after(&store, 5), "a"), (&store, "b")] {
+            let mut part = Part::create(store, crate::tables::Hour::of(0), name).unwrap();
+            (0..3).for_each(|n| part.log(&answer(n, n, 7), &served()).unwrap());
+            publisher.give(part.close().unwrap());
+        }
+        drop(publisher);
+        assert_eq!((metrics.shed_store.get(), metrics.answers.get(), metrics.rows.get()), (3, 3, 21));
+        assert_eq!(groups_of(&store).len(), 3, "of the other part");
+    }
 }

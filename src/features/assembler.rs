@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::cross_columns::{CROSS_LEN, CrossColumns, Fixed};
 use super::{History, ITEM_LEN, ItemColumns, user_columns};
-use crate::domain::{Catalogue, ItemVectors, Popularity, RequestContext, TrackIx, UnitVector, VectorError};
+use crate::domain::{
+    Catalogue, ItemVectors, Popularity, RequestContext, SequentialRules, TrackIx, UnitVector, VectorError,
+};
 
 /// Computes every model input for one bundle. Immutable and shared by all lanes; callers own the buffers, which stop
 /// allocating once grown. All values are finite and within ±12; what is unknown has its schema's default.
@@ -13,6 +15,7 @@ pub struct Assembler {
     catalogue: Arc<Catalogue>,
     vectors: Arc<ItemVectors>,
     popularity: Arc<Popularity>,
+    rules: Arc<SequentialRules>,
     items: Arc<ItemColumns>,
     global_rank: Arc<[u16]>,
     half_life_days: f32,
@@ -25,6 +28,7 @@ impl Assembler {
         catalogue: Arc<Catalogue>,
         vectors: Arc<ItemVectors>,
         popularity: Arc<Popularity>,
+        rules: Arc<SequentialRules>,
         as_of_day: i32,
         half_life_days: f32,
     ) -> Self {
@@ -33,7 +37,7 @@ impl Assembler {
         for (at, track) in popularity.top.iter().enumerate().filter(|(_, track)| track.at() < catalogue.len()) {
             global_rank[track.at()] = u16::try_from(at + 1).unwrap_or(0);
         }
-        Self { catalogue, vectors, popularity, items, global_rank: global_rank.into(), half_life_days }
+        Self { catalogue, vectors, popularity, rules, items, global_rank: global_rank.into(), half_life_days }
     }
 
     /// Dimension of the vectors.
@@ -90,6 +94,7 @@ impl Assembler {
             catalogue: &self.catalogue,
             vectors: &self.vectors,
             popularity: &self.popularity,
+            rules: &self.rules,
             global_rank: &self.global_rank,
             half_life_days: self.half_life_days,
         };

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::config::SignalConfig;
-use crate::domain::{Affinity, ArtistIx, GenreIx, Knobs, Play, SessionState, TrackHistory, UserProfile};
+use crate::domain::{Affinity, ArtistIx, GenreIx, Knobs, Play, Rule, SessionState, TrackHistory, UserProfile};
 use crate::features::schema::CROSS;
 use crate::features::testing::{catalogue, random_events, request, vectors};
-use crate::features::{Reducer, anchor};
+use crate::features::{Antecedents, Reducer, anchor};
 use proptest::prelude::*;
 
 const HALF_LIFE: f32 = 60.0;
@@ -15,7 +15,16 @@ fn assembler() -> Assembler {
     let plays: Vec<f32> = (0..12u8).map(f32::from).collect();
     let swedish: Vec<f32> = plays.iter().rev().copied().collect();
     let popularity = Popularity::new(&catalogue, &plays, vec![("SE".into(), swedish)]);
-    Assembler::new(catalogue, Arc::new(vectors(12)), Arc::new(popularity), 19_010, HALF_LIFE)
+    let rule = |from: u32, to: u32| Rule {
+        successor: TrackIx(to),
+        next: (from * to) as f32 / 200.0,
+        after: to as f32 / 40.0,
+        near: from as f32 / 30.0,
+    };
+    let lists: Vec<Vec<_>> =
+        (0..12).map(|from| (0..12).step_by(from as usize + 1).map(|to| rule(from, to)).collect()).collect();
+    let rules = Arc::new(SequentialRules::new(&lists).unwrap());
+    Assembler::new(catalogue, Arc::new(vectors(12)), Arc::new(popularity), rules, 19_010, HALF_LIFE)
 }
 
 fn context_after(assembler: &Assembler, events: &[crate::domain::Event], market: Option<&str>) -> RequestContext {
@@ -86,6 +95,42 @@ fn slow(a: &Assembler, cx: &RequestContext, user_vector: &[f32], name: &str, tra
         "market_rank" => {
             let top = market.map_or(&a.popularity.top, |m| &m.top);
             top.iter().position(|t| *t == track).map_or(0.0, |at| 1.0 / (at + 1) as f64)
+        }
+        other => slow_order(a, cx, other, track),
+    }
+}
+
+/// The columns of what follows what.
+fn slow_order(a: &Assembler, cx: &RequestContext, name: &str, track: TrackIx) -> f64 {
+    let (session, profile) = (&cx.session, &cx.profile);
+    match name {
+        "rule_next" | "rule_after" | "rule_near" => {
+            let antecedents = Antecedents::of(cx);
+            let sums = antecedents.as_slice().iter().enumerate().map(|(at, (from, weight))| {
+                let rule = a.rules.of(*from).find(|rule| rule.successor == track);
+                let share = rule.map_or(0.0, |rule| match name {
+                    "rule_next" if at > 0 => 0.0,
+                    "rule_next" => rule.next,
+                    "rule_after" => weight * rule.after,
+                    _ => weight * rule.near,
+                });
+                f64::from(share)
+            });
+            (1.0 + 1_000.0 * sums.sum::<f64>()).ln() / 7.0
+        }
+        "own_next" => {
+            let plays = &profile.recent;
+            let follows = |(at, gap): (usize, usize)| {
+                let pair = plays.get(at + gap).is_some_and(|play| play.track == track);
+                if Some(plays[at].track) == Antecedents::of(cx).latest() && pair { 1.0 / gap as f64 } else { 0.0 }
+            };
+            let places = (0..plays.len()).flat_map(|at| (1..4).map(move |gap| (at, gap)));
+            let w: f64 = places.map(follows).sum();
+            w / (1.0 + w)
+        }
+        "session_gap" => {
+            let gap = session.window.iter().rev().position(|p| p.track == track);
+            gap.map_or(0.0, |gap| 1.0 / (gap + 1) as f64)
         }
         other => panic!("no definition of {other}"),
     }

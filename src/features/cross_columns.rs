@@ -2,11 +2,12 @@
 
 use super::anchor::anchor;
 use super::numbers::{dot, log_scaled, minutes_between, norm, tidy};
+use super::profile::MAX_RECENT;
 use super::schema::{CROSS, TEMPO_SCALE};
-use super::{Sound, affinity, moments, session};
+use super::{Antecedents, Sound, affinity, moments, session};
 use crate::domain::{
     AlbumIx, ArtistIx, Catalogue, GenreIx, ItemVectors, MarketPopularity, Popularity, RequestContext, SESSION_WINDOW,
-    TrackIx,
+    SequentialRules, TrackIx,
 };
 
 /// Number of cross columns (X).
@@ -15,11 +16,19 @@ pub const CROSS_LEN: usize = CROSS.len();
 /// Directions shorter than this point nowhere.
 const SHORTEST_DIRECTION: f32 = 1e-6;
 
+/// Shares of rules are small: from a thousandth on they are told apart.
+const SHARE_SCALE: f64 = 1_000.0;
+/// Plays after an earlier one of the latest track that count as following it.
+const FOLLOW_STEPS: usize = 3;
+/// Most followers of the latest track, newest first.
+const MAX_FOLLOWERS: usize = MAX_RECENT * FOLLOW_STEPS;
+
 /// What is fixed for the life of a bundle.
 pub(super) struct Fixed<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) vectors: &'a ItemVectors,
     pub(super) popularity: &'a Popularity,
+    pub(super) rules: &'a SequentialRules,
     /// `[tracks]`: 1-based global rank, 0 below the top.
     pub(super) global_rank: &'a [u16],
     pub(super) half_life_days: f32,
@@ -39,6 +48,8 @@ pub(super) struct CrossColumns<'a> {
     context: &'a RequestContext,
     user_vector: &'a [f32],
     anchor: Option<TrackIx>,
+    antecedents: Antecedents,
+    followers: Followers,
     liked_norm: f32,
     skipped_norm: f32,
     window: Window,
@@ -52,11 +63,14 @@ impl<'a> CrossColumns<'a> {
     pub(super) fn new(fixed: &'a Fixed<'a>, context: &'a RequestContext, user_vector: &'a [f32]) -> Self {
         let (session, profile, request) = (&context.session, &context.profile, &context.request);
         let elapsed_ms = request.now_ms.saturating_sub(profile.artists.as_of_ms);
+        let antecedents = Antecedents::of(context);
         Self {
             fixed,
             context,
             user_vector,
             anchor: anchor(context).filter(|track| track.at() < fixed.catalogue.len()),
+            antecedents,
+            followers: Followers::of(context, antecedents.latest()),
             liked_norm: norm(&session.liked_direction),
             skipped_norm: norm(&session.skipped_direction),
             window: Window::of(context, fixed.catalogue),
@@ -74,6 +88,8 @@ impl<'a> CrossColumns<'a> {
         let [plays, recency, is_liked, in_session] = self.past(track);
         let [tempo_gap, energy_gap] = self.gaps(track);
         let [popularity, rank] = self.popularity(track);
+        let [rule_next, rule_after, rule_near] = self.rules(track);
+        let [own_next, session_gap] = self.own_order(track);
         let row = [
             user,
             current,
@@ -94,6 +110,11 @@ impl<'a> CrossColumns<'a> {
             energy_gap,
             popularity,
             rank,
+            rule_next,
+            rule_after,
+            rule_near,
+            own_next,
+            session_gap,
         ];
         std::array::from_fn(|at| tidy(row[at], CROSS[at].default))
     }
@@ -169,6 +190,55 @@ impl<'a> CrossColumns<'a> {
         };
         let rank = rank.copied().filter(|rank| *rank > 0);
         [score.copied().unwrap_or(0.0), rank.map_or(0.0, |rank| 1.0 / f32::from(rank))]
+    }
+
+    /// What other sessions say.
+    fn rules(&self, track: TrackIx) -> [f32; 3] {
+        let mut shares = [0.0; 3];
+        for (at, (from, weight)) in self.antecedents.as_slice().iter().enumerate() {
+            if let Some(rule) = self.fixed.rules.find(*from, track) {
+                shares[0] += if at == 0 { rule.next } else { 0.0 };
+                shares[1] += weight * rule.after;
+                shares[2] += weight * rule.near;
+            }
+        }
+        shares.map(|share| log_scaled(f64::from(share) * SHARE_SCALE, 7.0))
+    }
+
+    /// What the listener's own plays say.
+    fn own_order(&self, track: TrackIx) -> [f32; 2] {
+        let weight = self.followers.weight(track);
+        let gap = self.window.tracks[..self.window.len].iter().position(|played| *played == track);
+        [weight / (1.0 + weight), gap.map_or(0.0, |gap| 1.0 / (gap as f32 + 1.0))]
+    }
+}
+
+/// What came after the latest track in the listener's own recent plays, by one over the distance.
+struct Followers {
+    len: usize,
+    tracks: [(TrackIx, f32); MAX_FOLLOWERS],
+}
+
+impl Followers {
+    /// Looks at the profile's recent plays, which hold those of the session. No allocation.
+    fn of(context: &RequestContext, latest: Option<TrackIx>) -> Self {
+        let mut found = Self { len: 0, tracks: [(TrackIx(0), 0.0); MAX_FOLLOWERS] };
+        let plays = &context.profile.recent;
+        let starts = plays.iter().enumerate().rev().filter(|(_, play)| Some(play.track) == latest);
+        for (at, _) in starts {
+            for (distance, play) in plays[at + 1..].iter().take(FOLLOW_STEPS).enumerate() {
+                if found.len == MAX_FOLLOWERS {
+                    return found;
+                }
+                found.tracks[found.len] = (play.track, 1.0 / (distance as f32 + 1.0));
+                found.len += 1;
+            }
+        }
+        found
+    }
+
+    fn weight(&self, track: TrackIx) -> f32 {
+        self.tracks[..self.len].iter().filter(|(follower, _)| *follower == track).map(|(_, weight)| weight).sum()
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod affinity;
 mod anchor;
+mod antecedents;
 mod assembler;
 mod beta;
 mod bounded;
@@ -32,6 +33,7 @@ pub(crate) mod testing;
 mod user_columns;
 
 pub use anchor::{anchor, sounding};
+pub use antecedents::{ANTECEDENTS, Antecedents};
 pub use assembler::Assembler;
 pub use beta::{BetaGrid, CELLS, drawn};
 pub use completion::{Completions, Estimate};

@@ -2,7 +2,7 @@
 //! [`VERSION`]; bundles trained on another version are refused.
 
 /// Version of everything in this file and of the code that fills it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Plays of history that the user tower sees (H): the session's, newest first, then the profile's.
 pub const HISTORY_LEN: usize = 50;
@@ -102,6 +102,16 @@ pub const CROSS: &[Column] = &[
     column("energy_gap", "0..1", 0.0, "0 where either is unknown"),
     column("market_popularity", "0..1", 0.0, "popularity score in the market; global where the market has no plays"),
     column("market_rank", "1 / rank", 0.0, "0 below the top 1,000"),
+    column(
+        "rule_next",
+        "ln(1 + 1000 share) / 7",
+        0.0,
+        "share of what came right after the latest track in other sessions",
+    ),
+    column("rule_after", "ln(1 + 1000 share) / 7", 0.0, "share of what came after the last tracks, faded"),
+    column("rule_near", "ln(1 + 1000 share) / 7", 0.0, "share of what came around the last tracks, faded"),
+    column("own_next", "w / (1 + w)", 0.0, "how often it came after the latest track in the listener's recent plays"),
+    column("session_gap", "1 / plays", 0.0, "how many plays ago it last was in the session's window; 0 = not in it"),
 ];
 
 /// Tempo is measured from here, beats per minute.

@@ -20,6 +20,8 @@ use super::problem::Problem;
     paths(
         recommend::next_tracks,
         recommend::rank,
+        recommend::explain,
+        recommend::replay,
         recommend::trace,
         events::ingest,
         listeners::session,
@@ -29,6 +31,7 @@ use super::problem::Problem;
         tracks::take_down,
         tracks::similar,
         tracks::top,
+        admin::captures,
         admin::knobs,
         admin::set_knobs,
         ops::healthz,
@@ -98,6 +101,18 @@ pub(super) enum Missing {
     /// There is no such thing.
     #[response(status = 404, content_type = "application/problem+json")]
     Missing(Problem),
+}
+
+/// Problems of a route that asks an earlier request again.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "only read by the document's macros")]
+pub(super) enum NotAgain {
+    /// No such answer is kept.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Missing(Problem),
+    /// What it came from was not kept, or the answer does not come out again; the text names what changed.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Changed(Problem),
 }
 
 /// Problems of the readiness probe.

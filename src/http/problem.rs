@@ -4,6 +4,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::service::{ChangeFault, IngestError};
+use crate::app::{RehearsalError, ReplayError};
 use crate::domain::IdError;
 use crate::pipeline::Refused;
 
@@ -73,6 +74,12 @@ pub enum ApiError {
         /// When to come back.
         retry_after_ms: u64,
     },
+    /// What the answer came from was not kept.
+    #[error("{0}")]
+    NotReplayable(String),
+    /// A request asked again as it was was answered otherwise.
+    #[error("{0}")]
+    NotReproduced(String),
     /// The node is going away.
     #[error("this node is shutting down: send the request to another")]
     ShuttingDown,
@@ -120,6 +127,8 @@ impl ApiError {
             Self::NoRoute => (StatusCode::NOT_FOUND, "no-route"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::NotReproduced(_) => (StatusCode::CONFLICT, "not-reproduced"),
+            Self::NotReplayable(_) => (StatusCode::CONFLICT, "not-replayable"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting-down"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
             Self::NotStored => (StatusCode::SERVICE_UNAVAILABLE, "not-stored"),
@@ -145,6 +154,8 @@ impl ApiError {
             | Self::NoRoute
             | Self::MethodNotAllowed(_)
             | Self::CatalogueFull(_)
+            | Self::NotReplayable(_)
+            | Self::NotReproduced(_)
             | Self::Internal
             | Self::Protocol(_) => None,
         }
@@ -179,6 +190,25 @@ impl From<Refused> for ApiError {
             Refused::Overloaded { retry_after_ms } => Self::Overloaded { retry_after_ms },
             Refused::Closed => Self::ShuttingDown,
             Refused::Lost => Self::Internal,
+        }
+    }
+}
+
+impl ApiError {
+    /// A replay that failed.
+    pub fn replay(error: ReplayError, id: &str) -> Self {
+        match error {
+            ReplayError::Rehearsal(error) => Self::rehearsal(error, id),
+            ReplayError::Differs(_) => Self::NotReproduced(error.to_string()),
+        }
+    }
+
+    /// An answer that could not be asked again.
+    pub fn rehearsal(error: RehearsalError, id: &str) -> Self {
+        match error {
+            RehearsalError::Refused(refused) => refused.into(),
+            RehearsalError::Unknown => Self::Unknown { what: "kept recommendation", id: id.to_owned() },
+            RehearsalError::NoState => Self::NotReplayable(error.to_string()),
         }
     }
 }

@@ -60,6 +60,8 @@ pub fn endpoints() -> Vec<Endpoint> {
     table! {
         POST "/v1/next-tracks" => recommend::next_tracks;
         POST "/v1/rank" => recommend::rank;
+        POST "/v1/explain" => recommend::explain;
+        POST "/v1/recommendations/{id}/replay" => recommend::replay;
         GET "/v1/recommendations/{id}/trace" => recommend::trace;
         POST "/v1/events" => events::ingest;
         GET "/v1/sessions/{id}" => listeners::session;
@@ -69,6 +71,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         DELETE "/v1/tracks/{id}" => tracks::take_down;
         GET "/v1/tracks/{id}/similar" => tracks::similar;
         GET "/v1/top" => tracks::top;
+        GET "/admin/captures" => admin::captures;
         GET "/admin/knobs" => admin::knobs;
         PUT "/admin/knobs" => admin::set_knobs;
         GET "/healthz" => ops::healthz;

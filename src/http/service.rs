@@ -4,12 +4,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::app::{Asked, Explained, RehearsalError, ReplayChanges, ReplayError, Replayed};
 use crate::config::Config;
 use crate::domain::{
-    Answer, Catalogue, Knobs, Request, Retrieved, SessionId, SessionState, Track, TrackId, TrackIx, UserId,
+    Answer, Catalogue, Knobs, RecommendationId, Request, Retrieved, SessionId, SessionState, Track, TrackId, TrackIx,
+    UserId,
 };
 use crate::events::{Batch, EventOutcome};
 use crate::pipeline::{Deadline, Refused};
+use crate::replay::Capture;
 
 /// A boxed future that borrows the service.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -25,6 +28,8 @@ pub struct Traced {
     pub knobs: Knobs,
     /// The answer.
     pub answer: Answer,
+    /// Whether what the request read was kept, so that it can be replayed.
+    pub replayable: bool,
 }
 
 /// Why a whole batch of events, or an erasure, was not taken.
@@ -81,6 +86,27 @@ pub trait Service: Send + Sync + 'static {
 
     /// Answers what to hear next on a lane. `request.candidates` set: ranks those.
     fn next_tracks(&self, request: Arc<Request>, deadline: Deadline) -> Reply<'_, Result<Answer, Refused>>;
+
+    /// Says why a track is, or is not, in an answer.
+    ///
+    /// # Errors
+    /// [`RehearsalError`].
+    fn explain(&self, asked: Asked, track: TrackIx, deadline: Deadline)
+    -> Reply<'_, Result<Explained, RehearsalError>>;
+
+    /// Asks the request of a kept answer again, with changes or as it was.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    fn replay(
+        &self,
+        id: &RecommendationId,
+        changes: ReplayChanges,
+        deadline: Deadline,
+    ) -> Reply<'_, Result<Replayed, ReplayError>>;
+
+    /// Kept requests with what they read, at most `most`, for replays elsewhere. Ready once they are gathered.
+    fn captures(&self, most: usize) -> Reply<'_, Vec<Capture>>;
 
     /// The `k` nearest other tracks, best first, without what is taken down; the score is a cosine similarity.
     fn similar(&self, track: TrackIx, k: usize, deadline: Deadline) -> Reply<'_, Result<Vec<Retrieved>, Refused>>;

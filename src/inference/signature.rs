@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(signature.inputs[0].to_string(), "user f32[1, 34]");
         let float = TensorElementType::Float32;
         let inputs = |items: i64| {
-            [outlet("user", float, &[1, 34]), outlet("items", float, &[-1, items]), outlet("cross", float, &[-1, 19])]
+            [outlet("user", float, &[1, 34]), outlet("items", float, &[-1, items]), outlet("cross", float, &[-1, 24])]
         };
         let scores = [outlet("scores", float, &[-1, -1])];
         assert_eq!(signature.check(&inputs(21), &scores), Ok(()));

@@ -21,6 +21,8 @@ metrics! {
         log_damaged: IntCounter = counter("segue_events_log_damaged_total"),
         /// Bytes of the event log when its old segments were last looked at.
         log_bytes: IntGauge = gauge("segue_events_log_bytes"),
+        /// Entries that had to leave the event log for its size before they were exported.
+        log_unexported: IntCounter = counter("segue_events_log_unexported_total"),
         /// Events of clients whose clock was off and was corrected.
         clock_corrected: IntCounter = counter("segue_events_clock_corrected_total"),
         /// Events older than state.allowed_lateness_s before their listener's newest.

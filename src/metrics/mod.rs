@@ -1,6 +1,7 @@
 //! What `/metrics` shows. One struct an area; the doc comment of a field is its help text. A [`Metrics`] owns a registry
 //! of its own, so every test and every server starts from zero. Labels are closed sets: never a user, a session or a track.
 
+mod archive;
 mod define;
 mod events;
 mod exploration;
@@ -11,6 +12,7 @@ mod stages;
 
 use prometheus::{Registry, TextEncoder};
 
+pub use archive::ArchiveMetrics;
 pub use events::{EventMetrics, StreamMetrics};
 pub use exploration::ExplorationMetrics;
 pub use feature_log::FeatureLogMetrics;
@@ -50,6 +52,8 @@ pub struct Metrics {
     pub exploration: ExplorationMetrics,
     /// Of the feature log.
     pub feature_log: FeatureLogMetrics,
+    /// Of the export to an archive.
+    pub archive: ArchiveMetrics,
     /// Of the stream between nodes.
     pub stream: StreamMetrics,
     /// Lanes, state and what is loaded.
@@ -70,6 +74,7 @@ impl Metrics {
             events: EventMetrics::register(&registry)?,
             exploration: ExplorationMetrics::register(&registry)?,
             feature_log: FeatureLogMetrics::register(&registry)?,
+            archive: ArchiveMetrics::register(&registry)?,
             stream: StreamMetrics::register(&registry)?,
             node: NodeMetrics::register(&registry)?,
             registry,

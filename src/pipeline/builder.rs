@@ -5,7 +5,8 @@ use super::{CandidateFilter, ContextSource, Observer, OnFailure, Pipeline, Ranke
 use crate::domain::Rung;
 
 /// How wide the funnel is: shrinks under load before anything is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Width {
     /// Every quota as configured.
     Full,
@@ -42,6 +43,7 @@ pub struct PipelineBuilder {
     pub(super) rerankers: Vec<Box<dyn Reranker>>,
     pub(super) observers: Vec<Box<dyn Observer>>,
     pub(super) ladder: Ladder,
+    pub(super) detailed: bool,
 }
 
 impl PipelineBuilder {
@@ -72,6 +74,12 @@ impl PipelineBuilder {
     /// Adds a re-ranker. One that fails is skipped: the order before it stands.
     pub fn reranker(mut self, stage: impl Reranker + 'static) -> Self {
         self.rerankers.push(Box::new(stage));
+        self
+    }
+
+    /// Whether every answer has a [`super::Detail`]; without it those have one that were asked for a trace.
+    pub fn detailed(mut self, detailed: bool) -> Self {
+        self.detailed = detailed;
         self
     }
 

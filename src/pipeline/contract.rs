@@ -14,12 +14,17 @@ pub(super) fn check_hits(hits: &[Retrieved], quota: usize) -> Result<(), StageEr
     }
 }
 
-/// Whether `order` is a sub-list of distinct rows of `before`. `O(rows)`; `marks` is a buffer that keeps its memory.
-pub(super) fn check_order(order: &[u32], before: &[u32], marks: &mut Vec<bool>) -> Result<(), StageError> {
-    let rows = before.iter().max().map_or(0, |row| *row as usize + 1);
+/// Whether `order` is a list of distinct rows out of `before`, which are below `rows`; of any of `0..rows` without it.
+/// `O(rows)`; `marks` is a buffer that keeps its memory.
+pub(super) fn check_order(
+    order: &[u32],
+    before: Option<&[u32]>,
+    rows: usize,
+    marks: &mut Vec<bool>,
+) -> Result<(), StageError> {
     marks.clear();
-    marks.resize(rows, false);
-    before.iter().for_each(|row| marks[*row as usize] = true);
+    marks.resize(rows, before.is_none());
+    before.iter().flat_map(|before| before.iter()).for_each(|row| marks[*row as usize] = true);
     let allowed = order.iter().all(|row| marks.get_mut(*row as usize).is_some_and(std::mem::take));
     if allowed { Ok(()) } else { Err(StageError::Contract("the order repeats or invents a candidate".into())) }
 }
@@ -46,7 +51,9 @@ mod tests {
             let list: Vec<u32> = before.iter().copied().collect();
             let distinct: HashSet<u32> = order.iter().copied().collect();
             let legal = distinct.len() == order.len() && distinct.is_subset(&before);
-            prop_assert_eq!(check_order(&order, &list, &mut vec![true; 3]).is_ok(), legal);
+            prop_assert_eq!(check_order(&order, Some(&list), 20, &mut vec![true; 3]).is_ok(), legal);
+            let anywhere = distinct.len() == order.len() && order.iter().all(|row| *row < 20);
+            prop_assert_eq!(check_order(&order, None, 20, &mut vec![true; 3]).is_ok(), anywhere);
         }
     }
 }

@@ -4,9 +4,11 @@
 mod builder;
 mod contract;
 mod deadline;
+mod detail;
 mod ladder;
 mod lanes;
 mod report;
+mod run;
 mod runner;
 mod stage;
 #[cfg(test)]
@@ -15,8 +17,9 @@ mod track_set;
 
 pub use builder::{PipelineBuilder, Width};
 pub use deadline::Deadline;
+pub use detail::{Detail, Rehearsal, Step, Watched, Way};
 pub use lanes::{Lanes, Refused};
-pub use report::{Note, Outcome, StageKind, StageReport};
+pub use report::{Note, Outcome, RuleEffect, StageKind, StageReport};
 pub use runner::Pipeline;
 pub use stage::{
     CandidateFilter, ContextPatch, ContextSource, Observer, OnFailure, Ranker, Reranker, Retriever, StageError,

@@ -1,5 +1,7 @@
 //! What a stage did: the one source for metrics, logs, traces and `explain`.
 
+use std::sync::Arc;
+
 /// Kind of stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -56,6 +58,20 @@ pub struct Note {
     pub value: f32,
 }
 
+/// What one business rule did in one request.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct RuleEffect {
+    /// Its name in the configuration.
+    #[schema(value_type = String)]
+    pub rule: Arc<str>,
+    /// `pin`, `boost`, `bury`, `block` or `at_least`.
+    pub action: &'static str,
+    /// Tracks that it removed, moved or put into the list.
+    pub tracks: u32,
+    /// Places that it asked for and did not get.
+    pub unmet: u32,
+}
+
 /// The report of one stage in one request.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct StageReport {
@@ -78,4 +94,8 @@ pub struct StageReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub notes: Vec<Note>,
+    /// What business rules did in it; absent where none held.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub rules: Vec<RuleEffect>,
 }

@@ -4,12 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::detail::Recorder;
+use super::run::Run;
 use super::{
-    ContextPatch, Deadline, OnFailure, Outcome, PipelineBuilder, StageError, StageKind, StageReport, TrackSet, Width,
-    contract,
+    ContextPatch, Deadline, OnFailure, Outcome, PipelineBuilder, Rehearsal, StageError, StageKind, StageReport,
+    TrackSet, Way, Width, contract,
 };
 use crate::domain::{
-    Answer, CandidateSet, Degradation, Knobs, PoolCounts, RecommendationId, Request, RequestContext, Retrieved, Rung,
+    Answer, CandidateSet, Degradation, ExplainLevel, Knobs, RecommendationId, Request, RequestContext, Retrieved, Rung,
     ServedTrack, Source, TaskScores,
 };
 
@@ -35,80 +37,14 @@ struct Scratch {
     order: Vec<u32>,
     kept: Vec<u32>,
     marks: Vec<bool>,
+    touched: Vec<(u32, Arc<str>)>,
+    recorder: Recorder,
 }
 
 /// All stages of one lane and their buffers.
 pub struct Pipeline {
     stages: PipelineBuilder,
     scratch: Scratch,
-}
-
-/// What one execution has gathered so far.
-struct Run<'a> {
-    deadline: &'a Deadline,
-    reports: Vec<StageReport>,
-    degraded: Vec<Degradation>,
-    pool: PoolCounts,
-}
-
-impl<'a> Run<'a> {
-    fn new(deadline: &'a Deadline) -> Self {
-        Self { deadline, reports: Vec::with_capacity(32), degraded: Vec::new(), pool: PoolCounts::default() }
-    }
-
-    /// Runs one stage unless it would be late; the ladder is never late.
-    fn stage<T>(
-        &mut self,
-        name: &'static str,
-        kind: StageKind,
-        candidates_in: usize,
-        work: impl FnOnce(&Deadline) -> Result<(T, usize), StageError>,
-    ) -> Result<T, StageError> {
-        let late = kind != StageKind::Fallback && self.deadline.passed();
-        self.attempt(name, kind, candidates_in, late, work)
-    }
-
-    /// Times a stage, contains its panic, reports it and names it as degraded when it failed or is late.
-    fn attempt<T>(
-        &mut self,
-        name: &'static str,
-        kind: StageKind,
-        candidates_in: usize,
-        late: bool,
-        work: impl FnOnce(&Deadline) -> Result<(T, usize), StageError>,
-    ) -> Result<T, StageError> {
-        let start = Instant::now();
-        let result = if late {
-            Err(StageError::Late)
-        } else {
-            catch_unwind(AssertUnwindSafe(|| work(self.deadline)))
-                .unwrap_or_else(|panic| Err(StageError::Failed(format!("panicked: {}", panic_text(&*panic)))))
-        };
-        let mut report = StageReport {
-            stage: name,
-            kind,
-            micros: start.elapsed().as_micros() as u64,
-            candidates_in,
-            candidates_out: candidates_in,
-            outcome: Outcome::Ok,
-            detail: None,
-            notes: Vec::new(),
-        };
-        let result = match result {
-            Ok((value, candidates_out)) => {
-                report.candidates_out = candidates_out;
-                Ok(value)
-            }
-            Err(error) => {
-                report.outcome = error.outcome();
-                report.detail = Some(error.to_string());
-                self.degraded.push(Degradation { stage: name, reason: report.outcome.as_str() });
-                Err(error)
-            }
-        };
-        self.reports.push(report);
-        result
-    }
 }
 
 impl Pipeline {
@@ -120,9 +56,34 @@ impl Pipeline {
     /// Answers one request. Never fails and never panics: the worst answer is the last rung, or an empty list when hard
     /// filters leave nothing of it.
     pub fn execute(&mut self, request: Arc<Request>, knobs: Knobs, deadline: &Deadline, width: Width) -> Answer {
-        let mut run =
-            Run { deadline, reports: Vec::with_capacity(32), degraded: Vec::new(), pool: PoolCounts::default() };
-        let mut context = RequestContext::new(request, knobs);
+        let detailed = self.stages.detailed || request.explain == ExplainLevel::Trace;
+        self.scratch.recorder.begin(detailed, Vec::new());
+        let context = RequestContext::new(request, knobs);
+        let (context, answer) = self.run(context, deadline, width);
+        for observer in &mut self.stages.observers {
+            // An observer cannot change an answer, not even by panicking.
+            let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(&context, &answer)));
+        }
+        answer
+    }
+
+    /// Answers as [`Pipeline::execute`] does, but nobody observes it, and the answer always has its detail. Gives what the
+    /// answer came from, too.
+    pub fn rehearse(
+        &mut self,
+        request: Arc<Request>,
+        knobs: Knobs,
+        deadline: &Deadline,
+        width: Width,
+        rehearsal: Rehearsal,
+    ) -> (RequestContext, Answer) {
+        self.scratch.recorder.begin(true, rehearsal.watch);
+        let context = RequestContext { recorded: rehearsal.recorded, ..RequestContext::new(request, knobs) };
+        self.run(context, deadline, width)
+    }
+
+    fn run(&mut self, mut context: RequestContext, deadline: &Deadline, width: Width) -> (RequestContext, Answer) {
+        let mut run = Run::new(deadline);
         if width != Width::Full {
             run.degraded.push(Degradation { stage: "lanes", reason: "overload" });
         }
@@ -132,7 +93,8 @@ impl Pipeline {
             Err(_) if context.request.candidates.is_some() => self.nothing(),
             Err(from) => self.descend(&context, &mut run, from),
         };
-        self.finish(context, run, rung)
+        let answer = self.finish(&context, run, rung, width);
+        (context, answer)
     }
 
     /// Runs the funnel up to the filters: the context and what the ranker would get. For evaluation and training rows.
@@ -144,6 +106,7 @@ impl Pipeline {
     ) -> (RequestContext, &CandidateSet) {
         let mut run = Run::new(deadline);
         let mut context = RequestContext::new(request, knobs);
+        self.scratch.recorder.begin(false, Vec::new());
         let filled = self.fill_context(&mut context, &mut run);
         if filled.and_then(|()| self.retrieve(&context, &mut run, Width::Full)).is_ok() {
             self.filter(&context, &mut run, Strictness::All);
@@ -167,6 +130,7 @@ impl Pipeline {
     fn funnel(&mut self, context: &mut RequestContext, run: &mut Run<'_>, width: Width) -> Result<Rung, Rung> {
         self.fill_context(context, run)?;
         self.retrieve(context, run, width)?;
+        self.scratch.recorder.pooled(&self.scratch.candidates.tracks);
         run.pool.retrieved = self.scratch.candidates.len();
         self.filter(context, run, Strictness::All);
         run.pool.after_filters = self.scratch.candidates.len();
@@ -175,7 +139,7 @@ impl Pipeline {
             return Err(Rung::UserTop);
         }
         let ranked = self.rank(context, run);
-        self.rerank(context, run);
+        self.rerank(context, run, ranked);
         Ok(match (ranked, width) {
             (false, _) => Rung::RetrievalOrder,
             (true, Width::Full) => Rung::Full,
@@ -204,9 +168,10 @@ impl Pipeline {
     }
 
     fn retrieve(&mut self, context: &RequestContext, run: &mut Run<'_>, width: Width) -> Result<(), Rung> {
-        let Scratch { candidates, hits, seen, .. } = &mut self.scratch;
+        let Scratch { candidates, hits, seen, touched, recorder, .. } = &mut self.scratch;
         candidates.clear();
         seen.clear();
+        touched.clear();
         if let Some(own) = &context.request.candidates {
             for track in own.iter().filter(|t| seen.insert(**t)) {
                 candidates.push(Retrieved { track: *track, score: 0.0 }, Source::Caller);
@@ -225,15 +190,17 @@ impl Pipeline {
                 }
                 Ok(((), candidates.len()))
             });
-            if let (Err(_), OnFailure::Rung(rung)) = (done, slot.on_failure) {
-                return Err(rung);
+            match (done, slot.on_failure) {
+                (Ok(()), _) => recorder.proposed(stage.name(), hits),
+                (Err(_), OnFailure::Skip) => {}
+                (Err(_), OnFailure::Rung(rung)) => return Err(rung),
             }
         }
         Ok(())
     }
 
     fn filter(&mut self, context: &RequestContext, run: &mut Run<'_>, strictness: Strictness) {
-        let Scratch { candidates, removed, .. } = &mut self.scratch;
+        let Scratch { candidates, removed, recorder, .. } = &mut self.scratch;
         for stage in self.stages.filters.iter_mut().filter(|stage| strictness == Strictness::All || !stage.is_soft()) {
             let start = Instant::now();
             let before = candidates.len();
@@ -245,6 +212,7 @@ impl Pipeline {
                 removed.fill(true);
                 run.degraded.push(Degradation { stage: stage.reason().as_str(), reason: "failed" });
             }
+            recorder.removed(stage.reason(), &candidates.tracks, removed);
             candidates.remove_marked(removed);
             run.reports.push(StageReport {
                 stage: stage.reason().as_str(),
@@ -255,6 +223,12 @@ impl Pipeline {
                 outcome: if marked.is_ok() { Outcome::Ok } else { Outcome::Failed },
                 detail: None,
                 notes: Vec::new(),
+                rules: stage.rules().to_vec(),
+            });
+            recorder.ask(stage.reason(), |track| {
+                let mut gone = [false];
+                stage.mark(context, &[track], &mut gone);
+                gone[0]
             });
         }
     }
@@ -290,20 +264,24 @@ impl Pipeline {
         }
     }
 
-    fn rerank(&mut self, context: &RequestContext, run: &mut Run<'_>) {
-        let Scratch { candidates, list_scores, propensity, order, kept, marks, .. } = &mut self.scratch;
+    fn rerank(&mut self, context: &RequestContext, run: &mut Run<'_>, ranked: bool) {
+        let Scratch { candidates, list_scores, propensity, order, kept, marks, touched, recorder, .. } =
+            &mut self.scratch;
         let limit = context.request.limit;
         propensity.clear();
         propensity.resize(candidates.len(), None);
         order.clear();
         order.extend(0..candidates.len() as u32);
         candidates.sort_rows(order, list_scores);
+        let ranker = self.stages.ranker.as_ref().filter(|_| ranked).map_or("retrieval_order", |stage| stage.name());
+        recorder.step(ranker, order, list_scores);
         for stage in &mut self.stages.rerankers {
             kept.clone_from(order);
             let before = order.len();
             let done = run.stage(stage.name(), StageKind::Rerank, before, |_| {
                 stage.rerank(context, candidates, list_scores, propensity, order, limit)?;
-                contract::check_order(order, kept, marks)?;
+                let before = if stage.may_recall() { None } else { Some(&kept[..]) };
+                contract::check_order(order, before, candidates.len(), marks)?;
                 contract::check_scores(list_scores)?;
                 Ok(((), order.len()))
             });
@@ -311,10 +289,14 @@ impl Pipeline {
                 && let Some(report) = run.reports.last_mut()
             {
                 report.notes.extend_from_slice(stage.notes());
+                report.rules.extend_from_slice(stage.rules());
+                touched.extend_from_slice(stage.touched());
             } else if done.is_err() {
                 order.clone_from(kept);
                 list_scores.iter_mut().filter(|s| !s.is_finite()).for_each(|s| *s = f32::MIN);
             }
+            recorder.read(stage.posteriors());
+            recorder.step(stage.name(), order, list_scores);
         }
         order.truncate(limit);
     }
@@ -322,6 +304,7 @@ impl Pipeline {
     /// Serves the first rung at or below `from` that leaves something after the filters; where none does, what the
     /// session has had already comes again rather than nothing.
     fn descend(&mut self, context: &RequestContext, run: &mut Run<'_>, from: Rung) -> Rung {
+        self.scratch.recorder.below_the_funnel();
         let served = self.first_rung(context, run, from, Strictness::All).or_else(|| {
             run.degraded.push(Degradation { stage: "filter", reason: "relaxed" });
             self.first_rung(context, run, from, Strictness::Hard)
@@ -347,8 +330,9 @@ impl Pipeline {
         let quota = context.request.limit * 5 + context.session.served.len() + context.session.played.len();
         let mut served = None;
         for (rung, list) in ladder.from(from) {
-            let Scratch { candidates, hits, seen, scores, .. } = &mut self.scratch;
+            let Scratch { candidates, hits, seen, scores, touched, .. } = &mut self.scratch;
             candidates.clear();
+            touched.clear();
             seen.clear();
             scores.clear();
             let done = run.stage(list.name(), StageKind::Fallback, 0, |deadline| {
@@ -388,17 +372,28 @@ impl Pipeline {
         Rung::RetrievalOrder
     }
 
-    fn finish(&mut self, context: RequestContext, run: Run<'_>, rung: Rung) -> Answer {
-        let Scratch { candidates, scores, list_scores, propensity, order, .. } = &self.scratch;
+    fn finish(&mut self, context: &RequestContext, run: Run<'_>, rung: Rung, width: Width) -> Answer {
+        let Scratch { candidates, scores, list_scores, propensity, order, touched, recorder, .. } = &mut self.scratch;
+        let tasks = |row: usize| {
+            (!scores.complete.is_empty()).then(|| (scores.complete[row], scores.skip[row], scores.like[row]))
+        };
+        let way = |row: usize| Way {
+            retrieved: candidates.scores[row],
+            blended: scores.blended.get(row).copied(),
+            tasks: tasks(row),
+            steps: Vec::new(),
+        };
+        let detail = recorder.finish(width, order, &candidates.tracks, way);
         let tracks = order.iter().map(|row| {
+            let rules = touched.iter().filter(|(other, _)| other == row).map(|(_, rule)| Arc::clone(rule)).collect();
             let row = *row as usize;
             ServedTrack {
                 track: candidates.tracks[row],
                 score: list_scores[row],
                 source: candidates.sources[row],
-                tasks: (!scores.complete.is_empty())
-                    .then(|| (scores.complete[row], scores.skip[row], scores.like[row])),
+                tasks: tasks(row),
                 propensity: propensity[row],
+                rules,
                 reasons: Vec::new(),
             }
         });
@@ -411,13 +406,10 @@ impl Pipeline {
             pool: run.pool,
             reports: run.reports,
             seed: context.request.seed,
+            detail: detail.map(Arc::new),
         };
         if answer.tracks.len() < context.request.limit && context.request.candidates.is_none() {
             answer.degraded.push(Degradation { stage: "pool", reason: "short" });
-        }
-        for observer in &mut self.stages.observers {
-            // An observer cannot change an answer, not even by panicking.
-            let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(&context, &answer)));
         }
         answer
     }
@@ -431,12 +423,4 @@ fn list_scores_by_row(list_scores: &mut Vec<f32>, rows: usize) {
 fn new_recommendation_id() -> RecommendationId {
     let id = format!("r-{}", ulid::Ulid::generate());
     RecommendationId::new(id).unwrap_or_else(|_| unreachable!("a ULID is a legal id"))
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&'static str>().copied())
-        .unwrap_or("no message")
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Deadline, Note, Outcome};
+use super::{Deadline, Note, Outcome, RuleEffect};
 use crate::domain::{
-    Answer, CandidateSet, Intent, RemovalReason, RequestContext, Retrieved, Rung, SessionState, Source, TaskScores,
-    TrackIx, UnitVector, UserProfile,
+    Answer, CandidateSet, Intent, Posteriors, RemovalReason, RequestContext, Retrieved, Rung, SessionState, Source,
+    TaskScores, TrackIx, UnitVector, UserProfile,
 };
 
 /// Why a stage gave nothing.
@@ -129,6 +129,11 @@ pub trait CandidateFilter: Send {
         false
     }
 
+    /// What rules of configuration did in the last call, where the filter goes by such.
+    fn rules(&self) -> &[RuleEffect] {
+        &[]
+    }
+
     /// Sets `removed[i]` to `true` for each candidate that must go; never clears a mark. `removed.len() == tracks.len()`;
     /// rows already marked may be passed over.
     fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]);
@@ -151,6 +156,10 @@ impl CandidateFilter for Box<dyn CandidateFilter> {
 
     fn mark(&mut self, context: &RequestContext, tracks: &[TrackIx], removed: &mut [bool]) {
         (**self).mark(context, tracks, removed);
+    }
+
+    fn rules(&self) -> &[RuleEffect] {
+        (**self).rules()
     }
 
     fn only<'a>(&'a self, context: &RequestContext) -> Option<&'a [TrackIx]> {
@@ -181,7 +190,8 @@ pub trait Reranker: Send {
 
     /// `order` holds distinct candidate rows, best first; `list_scores[row]` what orders them. A re-ranker may reorder and
     /// shorten `order` and change `list_scores` (finite), nothing else. `propensity[row]` is set for exploratory choices.
-    /// At least `min(limit, what its hard rules permit)` rows stay.
+    /// At least `min(limit, what its hard rules permit)` rows stay. One that [`Reranker::may_recall`] may also bring back
+    /// rows that earlier re-rankers left out.
     fn rerank(
         &mut self,
         context: &RequestContext,
@@ -192,8 +202,29 @@ pub trait Reranker: Send {
         limit: usize,
     ) -> Result<(), StageError>;
 
+    /// Whether it may bring back candidates that earlier re-rankers left out of `order`.
+    fn may_recall(&self) -> bool {
+        false
+    }
+
     /// What the last call did, for its report; each name at most once. Nothing where there is nothing to tell.
     fn notes(&self) -> &[Note] {
+        &[]
+    }
+
+    /// What rules of configuration did in the last call, where it goes by such.
+    fn rules(&self) -> &[RuleEffect] {
+        &[]
+    }
+
+    /// What the last call read of the live state, where it goes by posteriors.
+    fn posteriors(&self) -> Option<&Posteriors> {
+        None
+    }
+
+    /// The candidate rows that a rule of configuration placed or moved in the last call, with the rule's name; a row comes
+    /// again for each rule.
+    fn touched(&self) -> &[(u32, Arc<str>)] {
         &[]
     }
 }

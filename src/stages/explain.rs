@@ -54,7 +54,8 @@ impl Explainer<'_> {
             self.is_popular(served.track).then_some(Reason::Popular),
             explored.then_some(Reason::Explore),
         ];
-        found.into_iter().flatten().collect()
+        let rules = served.rules.iter().map(|rule| Reason::Rule(rule.clone()));
+        rules.chain(found.into_iter().flatten()).collect()
     }
 
     /// The tracks that a served one may be similar to: what sounds now, the seeds, and what was played and not skipped,
@@ -132,6 +133,7 @@ mod tests {
         let mut served = answer(5).tracks;
         served[3].source = Source::Fresh;
         served[4].source = Source::Exploration;
+        served[3].rules = vec!["new-year".into()];
         Explainer {
             request: &request(0.0, 0.0),
             session: &session,
@@ -143,7 +145,10 @@ mod tests {
         .fill(&mut served);
         assert_eq!(served[0].reasons, [Reason::SimilarTo(TrackIx(2)), Reason::SessionArtist]);
         assert_eq!(served[1].reasons, [Reason::SimilarTo(TrackIx(2))], "closer than its own kind, never itself");
-        assert_eq!(served[3].reasons, [Reason::SimilarTo(TrackIx(1)), Reason::ArtistYouPlay, Reason::Fresh]);
+        assert_eq!(
+            served[3].reasons,
+            [Reason::Rule("new-year".into()), Reason::SimilarTo(TrackIx(1)), Reason::ArtistYouPlay, Reason::Fresh,]
+        );
         assert_eq!(served[4].reasons, [Reason::Popular, Reason::Explore], "a skipped artist is no reason");
     }
 }

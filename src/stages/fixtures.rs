@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Catalogue, ItemVectors, Knobs, Play, Popularity, Request, RequestContext, SessionState, Track, TrackIx, UserId,
-    UserProfile, bare_track,
+    Catalogue, ItemVectors, Knobs, Play, Popularity, Request, RequestContext, SequentialRules, SessionState, Track,
+    TrackIx, UserId, UserProfile, bare_track,
 };
 use crate::features::Assembler;
 use crate::index;
@@ -46,7 +46,8 @@ pub(crate) fn session(played: &[u32]) -> SessionState {
 pub(crate) fn assembler(tracks: usize, dim: usize) -> Arc<Assembler> {
     let catalogue = catalogue(tracks, |_, _| {});
     let popularity = Arc::new(Popularity::new(&catalogue, &vec![0.0; tracks], Vec::new()));
-    Arc::new(Assembler::new(catalogue, vectors(tracks, dim), popularity, 20_000, 60.0))
+    let rules = Arc::new(SequentialRules::default());
+    Arc::new(Assembler::new(catalogue, vectors(tracks, dim), popularity, rules, 20_000, 60.0))
 }
 
 /// The vectors of [`assembler`].

@@ -10,6 +10,8 @@ pub mod observe;
 pub mod rank;
 pub mod rerank;
 pub mod retrieve;
+pub mod rules;
 mod similarity;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod why;

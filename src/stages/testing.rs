@@ -62,6 +62,7 @@ pub(crate) fn answer(n: u32) -> Answer {
         source: Source::TwoTower,
         tasks: None,
         propensity: None,
+        rules: vec![],
         reasons: vec![],
     };
     Answer {
@@ -73,5 +74,6 @@ pub(crate) fn answer(n: u32) -> Answer {
         pool: PoolCounts::default(),
         reports: vec![],
         seed: 0,
+        detail: None,
     }
 }

@@ -1,11 +1,12 @@
 //! `events.parquet`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{Column, RowWriter, TableError, Type, read_rows};
+use super::{Closed, Column, RowWriter, Rows, TableError, Type, read_rows, stored_rows};
 use crate::domain::{
     Device, EndReason, Event, EventId, EventType, RecommendationId, SessionId, StartReason, TrackId, UserId,
 };
+use crate::store::{Draft, Stored};
 
 const COLUMNS: [Column; 15] = [
     Column::required("event_id", Type::Utf8),
@@ -80,10 +81,10 @@ impl EventWriter {
     /// Opens a table of the archive: `events.parquet` with the column `offset`.
     ///
     /// # Errors
-    /// As [`RowWriter::create`].
-    pub fn archive(path: &Path) -> Result<Self, TableError> {
+    /// As [`RowWriter::on`].
+    pub fn archive(draft: Draft) -> Result<Self, TableError> {
         let columns = [&COLUMNS[..], &[Column::required("offset", Type::Int64)]].concat();
-        RowWriter::create(path, &columns).map(Self)
+        RowWriter::on(draft, &columns).map(Self)
     }
 
     /// Adds an event to a table of the archive.
@@ -106,6 +107,14 @@ impl EventWriter {
     pub fn finish(self) -> Result<u64, TableError> {
         self.0.finish()
     }
+
+    /// As [`RowWriter::close`].
+    ///
+    /// # Errors
+    /// As [`RowWriter::close`].
+    pub fn close(self) -> Result<Closed, TableError> {
+        self.0.close()
+    }
 }
 
 /// Reads events one by one, checked.
@@ -113,11 +122,15 @@ impl EventWriter {
 /// # Errors
 /// As [`read_rows`]; a row with an unknown type, a bad id or a negative number is an error that names row and fault.
 pub fn read_events(path: &Path) -> Result<impl Iterator<Item = Result<Event, TableError>> + use<>, TableError> {
-    let file: PathBuf = path.to_owned();
-    let rows = read_rows::<EventRow>(path)?;
-    Ok(rows
-        .enumerate()
-        .map(move |(at, row)| from_row(row?).map_err(|fault| TableError::new(&file, format!("row {at}: {fault}")))))
+    Ok(checked(read_rows(path)?, from_row))
+}
+
+/// The same of an object.
+///
+/// # Errors
+/// As [`read_events`].
+pub fn stored_events(object: &Stored) -> Result<impl Iterator<Item = Result<Event, TableError>> + use<>, TableError> {
+    Ok(checked(stored_rows(object)?, from_row))
 }
 
 /// Reads the events of a table of the archive, checked.
@@ -125,16 +138,22 @@ pub fn read_events(path: &Path) -> Result<impl Iterator<Item = Result<Event, Tab
 /// # Errors
 /// As [`read_events`]; also a row without an offset.
 pub fn read_archived(
-    path: &Path,
+    object: &Stored,
 ) -> Result<impl Iterator<Item = Result<ArchivedEvent, TableError>> + use<>, TableError> {
-    let file: PathBuf = path.to_owned();
-    let rows = read_rows::<EventRow>(path)?;
-    Ok(rows.enumerate().map(move |(at, row)| {
-        let row = row?;
-        let offset = row.offset.and_then(|offset| u64::try_from(offset).ok()).ok_or_else(|| "it has no offset".into());
-        let archived = offset.and_then(|offset| Ok(ArchivedEvent { offset, event: from_row(row)? }));
-        archived.map_err(|fault: String| TableError::new(&file, format!("row {at}: {fault}")))
+    Ok(checked(stored_rows(object)?, |row| {
+        let offset = row.offset.and_then(|offset| u64::try_from(offset).ok()).ok_or("it has no offset")?;
+        Ok(ArchivedEvent { offset, event: from_row(row)? })
     }))
+}
+
+/// Rows that are more than their columns say; what is wrong with one is told with its place.
+fn checked<T>(
+    rows: Rows<EventRow>,
+    check: fn(EventRow) -> Result<T, String>,
+) -> impl Iterator<Item = Result<T, TableError>> {
+    let name = rows.name().to_owned();
+    rows.enumerate()
+        .map(move |(at, row)| check(row?).map_err(|fault| TableError::new(&name, format!("row {at}: {fault}"))))
 }
 
 fn to_row(event: &Event, offset: Option<i64>) -> EventRow {

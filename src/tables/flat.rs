@@ -1,7 +1,5 @@
 //! Tables without lists, written and read column by column: for what comes by the million.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -9,13 +7,15 @@ use arrow::array::{
 };
 use arrow::datatypes::{Float32Type, Int32Type, Schema};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use super::read::batches;
 use super::schema::fields;
-use super::{Column, TableError, Type, contained, publish};
+use super::{Closed, Column, TableError, Type, contained};
+use crate::store::{Draft, Stored};
 
 /// Rows decoded at once.
 const BATCH_ROWS: usize = 65_536;
@@ -62,32 +62,32 @@ pub enum Packing {
     Plain,
 }
 
-/// Writes batches of columns to `<path>.partial` and renames it on [`FlatWriter::finish`]; a writer that is dropped leaves
-/// no table behind.
+/// Writes batches of columns to a draft; a writer that is dropped before [`FlatWriter::close`] leaves no table behind.
 pub struct FlatWriter {
-    path: PathBuf,
-    partial: PathBuf,
+    name: String,
     schema: Arc<Schema>,
     rows: u64,
-    writer: Option<ArrowWriter<File>>,
+    writer: ArrowWriter<Draft>,
 }
 
 impl FlatWriter {
     /// Opens the table. `group_rows`: rows of a row group, encoded in memory until it is full.
     ///
     /// # Errors
-    /// If the file cannot be made, or the level is none of Zstandard's.
-    pub fn create(
-        path: &Path,
+    /// The level is none of Zstandard's.
+    pub fn on(
+        draft: Draft,
         columns: &[(Column, Coding)],
         packing: Packing,
         group_rows: usize,
     ) -> Result<Self, TableError> {
-        let partial = path.with_extension("partial");
+        let name = draft.name();
         let names: Vec<Column> = columns.iter().map(|(column, _)| *column).collect();
         let schema = Arc::new(Schema::new(fields(&names)));
         let compression = match packing {
-            Packing::Zstd(level) => Compression::ZSTD(ZstdLevel::try_new(level).map_err(|e| TableError::new(path, e))?),
+            Packing::Zstd(level) => {
+                Compression::ZSTD(ZstdLevel::try_new(level).map_err(|e| TableError::new(&name, e))?)
+            }
             Packing::Snappy => Compression::SNAPPY,
             Packing::Plain => Compression::UNCOMPRESSED,
         };
@@ -96,18 +96,17 @@ impl FlatWriter {
             .set_max_row_group_row_count(Some(group_rows))
             .set_statistics_enabled(EnabledStatistics::None)
             .set_created_by("segue".into());
-        for (Column(name, kind, _), coding) in columns {
-            let name = ColumnPath::from(*name);
+        for (Column(column, kind, _), coding) in columns {
+            let column = ColumnPath::from(*column);
             if *kind != Type::Words {
                 let encoding = if *coding == Coding::Split { Encoding::BYTE_STREAM_SPLIT } else { Encoding::PLAIN };
-                properties = properties.set_column_encoding(name.clone(), encoding);
+                properties = properties.set_column_encoding(column.clone(), encoding);
             }
-            properties = properties.set_column_dictionary_enabled(name, *coding == Coding::Distinct);
+            properties = properties.set_column_dictionary_enabled(column, *coding == Coding::Distinct);
         }
-        let file = File::create(&partial).map_err(|e| TableError::new(path, e))?;
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties.build()))
-            .map_err(|e| TableError::new(path, e))?;
-        Ok(Self { path: path.to_owned(), partial, schema, rows: 0, writer: Some(writer) })
+        let writer = ArrowWriter::try_new(draft, Arc::clone(&schema), Some(properties.build()))
+            .map_err(|e| TableError::new(&name, e))?;
+        Ok(Self { name, schema, rows: 0, writer })
     }
 
     /// Adds a batch; all columns of the table, in its order, of one length.
@@ -115,14 +114,11 @@ impl FlatWriter {
     /// # Errors
     /// If they are not that, or the disk is full.
     pub fn write(&mut self, columns: Vec<Flat>) -> Result<(), TableError> {
-        let fault = |e: &dyn std::fmt::Display| TableError::new(&self.path, e);
+        let fault = |e: &dyn std::fmt::Display| TableError::new(&self.name, e);
         let arrays: Vec<ArrayRef> = columns.into_iter().map(array).collect::<Result<_, _>>().map_err(|e| fault(&e))?;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|e| fault(&e))?;
         self.rows += batch.num_rows() as u64;
-        match self.writer.as_mut() {
-            Some(writer) => writer.write(&batch).map_err(|e| TableError::new(&self.path, e)),
-            None => Ok(()),
-        }
+        self.writer.write(&batch).map_err(|e| TableError::new(&self.name, e))
     }
 
     /// Rows added so far.
@@ -130,29 +126,13 @@ impl FlatWriter {
         self.rows
     }
 
-    /// Completes the file on the disk and gives it its name; returns the number of rows.
+    /// Completes the table without a name.
     ///
     /// # Errors
     /// As [`FlatWriter::write`].
-    pub fn finish(mut self) -> Result<u64, TableError> {
-        if let Some(writer) = self.writer.take() {
-            let done = writer.into_inner().map_err(|e| TableError::new(&self.path, e));
-            if let Err(error) = done.and_then(|file| publish(&file, &self.partial, &self.path)) {
-                // Nothing was promised for a table that was not finished.
-                let _ = std::fs::remove_file(&self.partial);
-                return Err(error);
-            }
-        }
-        Ok(self.rows)
-    }
-}
-
-impl Drop for FlatWriter {
-    fn drop(&mut self) {
-        if self.writer.take().is_some() {
-            // Nothing was promised for a table that was not finished.
-            let _ = std::fs::remove_file(&self.partial);
-        }
+    pub fn close(self) -> Result<Closed, TableError> {
+        let draft = self.writer.into_inner().map_err(|e| TableError::new(&self.name, e))?;
+        Ok(Closed::new(draft, self.rows))
     }
 }
 
@@ -173,18 +153,12 @@ fn array(values: Flat) -> Result<ArrayRef, arrow::error::ArrowError> {
 /// # Errors
 /// At once when the file is missing, no Parquet, or lacks a column; from the iterator when a batch is damaged.
 pub fn read_flat(
-    path: &Path,
+    object: &Stored,
     columns: Vec<Column>,
 ) -> Result<impl Iterator<Item = Result<Vec<Flat>, TableError>> + use<>, TableError> {
-    let path = path.to_owned();
-    let reader = contained(&path, || {
-        let file = File::open(&path).map_err(|e| TableError::new(&path, e))?;
-        ParquetRecordBatchReaderBuilder::try_new(file)
-            .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
-            .map_err(|e| TableError::new(&path, e))
-    })?;
-    let mut reader = Some(reader);
-    Ok(std::iter::from_fn(move || match next_batch(&path, reader.as_mut()?, &columns) {
+    let name = object.name();
+    let mut reader = Some(batches(&name, object.open()?, BATCH_ROWS)?);
+    Ok(std::iter::from_fn(move || match next_batch(&name, reader.as_mut()?, &columns) {
         Ok(batch) => batch.map(Ok),
         Err(error) => {
             reader = None;
@@ -194,14 +168,14 @@ pub fn read_flat(
 }
 
 fn next_batch(
-    path: &Path,
+    name: &str,
     reader: &mut ParquetRecordBatchReader,
     columns: &[Column],
 ) -> Result<Option<Vec<Flat>>, TableError> {
-    contained(path, || {
-        let Some(batch) = reader.next().transpose().map_err(|e| TableError::new(path, e))? else { return Ok(None) };
+    contained(name, || {
+        let Some(batch) = reader.next().transpose().map_err(|e| TableError::new(name, e))? else { return Ok(None) };
         let values = columns.iter().map(|column| {
-            let fault = || TableError::new(path, format!("no column {} of type {:?}", column.0, column.1));
+            let fault = || TableError::new(name, format!("no column {} of type {:?}", column.0, column.1));
             batch.column_by_name(column.0).and_then(|array| values(array, *column)).ok_or_else(fault)
         });
         values.collect::<Result<Vec<_>, _>>().map(Some)
@@ -254,14 +228,16 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let dir = tempfile::tempdir().unwrap();
+        let store = crate::store::open(dir.path()).unwrap();
         for (at, packing) in [Packing::Zstd(1), Packing::Snappy, Packing::Plain].into_iter().enumerate() {
-            let path = dir.path().join(format!("{at}.parquet"));
-            let mut writer = FlatWriter::create(&path, &COLUMNS, packing, 400).unwrap();
+            let draft = Draft::begin(&store, &format!("{at}/t.parquet")).unwrap();
+            let mut writer = FlatWriter::on(draft, &COLUMNS, packing, 400).unwrap();
             writer.write(batch(300)).unwrap();
             writer.write(batch(300)).unwrap();
-            assert_eq!(writer.finish(), Ok(600));
+            assert_eq!(writer.close().unwrap().publish().unwrap().rows, 600);
+            let object = Stored::list(&store, &at.to_string()).unwrap().remove(0);
             let names: Vec<Column> = COLUMNS.iter().map(|(column, _)| *column).collect();
-            let read: Vec<_> = read_flat(&path, names).unwrap().collect::<Result<_, _>>().unwrap();
+            let read: Vec<_> = read_flat(&object, names).unwrap().collect::<Result<_, _>>().unwrap();
             assert_eq!(read.len(), 1);
             let text = |flat: &Flat| match flat {
                 Flat::Words { keys, words } => keys.iter().map(|key| words[*key as usize].clone()).collect::<Vec<_>>(),
@@ -278,7 +254,7 @@ mod tests {
                 words @ Flat::Words { .. } => words,
             };
             (1..5).for_each(|at| assert_eq!(read[0][at], twice(at)));
-            let missing = read_flat(&path, vec![Column::required("g", Type::Float32)]).unwrap().next().unwrap();
+            let missing = read_flat(&object, vec![Column::required("g", Type::Float32)]).unwrap().next().unwrap();
             assert!(missing.unwrap_err().fault.contains("no column g"), "a null where none may be");
         }
     }
@@ -286,7 +262,8 @@ mod tests {
     #[test]
     fn columns_that_do_not_fit_and_unfinished_tables_leave_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = FlatWriter::create(&dir.path().join("t.parquet"), &COLUMNS, Packing::Plain, 9).unwrap();
+        let draft = Draft::file(&dir.path().join("t.parquet")).unwrap();
+        let mut writer = FlatWriter::on(draft, &COLUMNS, Packing::Plain, 9).unwrap();
         let mut short = batch(4);
         short[1] = Flat::Float32(vec![1.0]);
         assert!(writer.write(short).is_err() && writer.write(batch(4).split_off(1)).is_err());

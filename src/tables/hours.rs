@@ -1,15 +1,14 @@
 //! Directories of tables by the hour of their rows: `date=YYYY-MM-DD/hour=HH/`, as DuckDB, Spark and pandas know them.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::TableError;
+use crate::store::{Store, Stored};
 
 const HOUR_MS: i64 = 3_600_000;
 /// Last hour that is told apart, the last that jiff has: 9999-12-30T22.
@@ -30,29 +29,18 @@ impl Hour {
         (self.0 + 1) * HOUR_MS
     }
 
-    /// Its directory, relative to that of its table.
-    pub fn dir(self) -> PathBuf {
+    /// Its folder, below that of its table.
+    pub fn folder(self) -> String {
         let at = Timestamp::from_second(self.0 * 3_600).unwrap_or_default();
-        PathBuf::from(at.strftime("date=%Y-%m-%d/hour=%H").to_string())
+        at.strftime("date=%Y-%m-%d/hour=%H").to_string()
     }
 
-    /// Makes its directory below that of its table, so that a power cut does not take it away; returns it.
-    ///
-    /// # Errors
-    /// If it cannot be made.
-    pub fn make(self, table: &Path) -> Result<PathBuf, TableError> {
-        let dir = table.join(self.dir());
-        if !dir.is_dir() {
-            let made = fs::create_dir_all(&dir).and_then(|()| {
-                let mut above = dir.ancestors().skip(1).take(3).filter(|above| !above.as_os_str().is_empty());
-                above.try_for_each(|above| fs::File::open(above)?.sync_all())
-            });
-            made.map_err(|e| TableError::new(&dir, e))?;
-        }
-        Ok(dir)
+    /// The key of a file of its table.
+    pub fn key(self, table: &str, file: &str) -> String {
+        format!("{table}/{}/{file}", self.folder())
     }
 
-    /// The hour of a pair of directories.
+    /// The hour of a pair of folders.
     fn parse(date: &str, hour: &str) -> Option<Self> {
         let date: Date = date.strip_prefix("date=")?.parse().ok()?;
         let hour: i8 = hour.strip_prefix("hour=")?.parse().ok()?;
@@ -61,39 +49,21 @@ impl Hour {
     }
 }
 
-/// The files of a table that end in `.parquet`, by hour, each hour's in order of their names. None where there is no such
-/// directory.
+/// The objects of a table whose names end in `.parquet`, by hour, each hour's in order of their names. None where there is
+/// no such folder.
 ///
 /// # Errors
-/// If a directory cannot be read.
-pub fn tables_by_hour(dir: &Path) -> Result<BTreeMap<Hour, Vec<PathBuf>>, TableError> {
-    let mut found: BTreeMap<Hour, Vec<PathBuf>> = BTreeMap::new();
-    for date in entries(dir)? {
-        for hour in entries(&date)? {
-            let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-            let Some(at) = Hour::parse(&name(&date), &name(&hour)) else { continue };
-            let mut files: Vec<PathBuf> = entries(&hour)?
-                .into_iter()
-                .filter(|path| path.extension().is_some_and(|end| end == "parquet"))
-                .collect();
-            files.sort_unstable();
-            if !files.is_empty() {
-                found.entry(at).or_default().extend(files);
-            }
+/// The store's.
+pub fn tables_by_hour(store: &Arc<dyn Store>, table: &str) -> Result<BTreeMap<Hour, Vec<Stored>>, TableError> {
+    let mut found: BTreeMap<Hour, Vec<Stored>> = BTreeMap::new();
+    for object in Stored::list(store, table)? {
+        let below = object.key.strip_prefix(table).unwrap_or_default().trim_start_matches('/');
+        let [date, hour, name] = below.split('/').collect::<Vec<_>>()[..] else { continue };
+        if let Some(hour) = Hour::parse(date, hour).filter(|_| name.ends_with(".parquet")) {
+            found.entry(hour).or_default().push(object);
         }
     }
     Ok(found)
-}
-
-/// What stands in a directory; nothing where it is none.
-fn entries(dir: &Path) -> Result<Vec<PathBuf>, TableError> {
-    match fs::read_dir(dir) {
-        Ok(found) => {
-            found.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>().map_err(|e| TableError::new(dir, e))
-        }
-        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => Ok(Vec::new()),
-        Err(error) => Err(TableError::new(dir, error)),
-    }
 }
 
 #[cfg(test)]
@@ -103,29 +73,33 @@ mod tests {
     #[test]
     fn hours_have_the_directories_that_readers_expect() {
         let hour = Hour::of(1_750_000_000_000);
-        assert_eq!(hour.dir(), Path::new("date=2025-06-15/hour=15"));
+        assert_eq!(hour.folder(), "date=2025-06-15/hour=15");
+        assert_eq!(hour.key("answers", "a.parquet"), "answers/date=2025-06-15/hour=15/a.parquet");
         assert!(hour.end_ms() > 1_750_000_000_000 && hour.end_ms() - 1_750_000_000_000 <= HOUR_MS);
-        assert_eq!(Hour::of(i64::MIN).dir(), Path::new("date=1970-01-01/hour=00"));
-        assert_eq!(Hour::of(i64::MAX).dir(), Path::new("date=9999-12-30/hour=22"));
+        assert_eq!(Hour::of(i64::MIN).folder(), "date=1970-01-01/hour=00");
+        assert_eq!(Hour::of(i64::MAX).folder(), "date=9999-12-30/hour=22");
     }
 
     #[test]
     fn tables_are_found_by_their_hour() {
+        use std::fs;
         let dir = tempfile::tempdir().unwrap();
+        let store = crate::store::open(dir.path()).unwrap();
         let hours = [Hour::of(1_750_000_000_000), Hour::of(1_750_003_600_000), Hour::of(0)];
         for hour in hours {
-            let at = dir.path().join(hour.dir());
+            let at = dir.path().join("t").join(hour.folder());
             fs::create_dir_all(&at).unwrap();
-            for name in ["b.parquet", "a.parquet", "c.partial"] {
+            for name in ["b.parquet", "a.parquet", "c.partial", "d.txt"] {
                 fs::write(at.join(name), "").unwrap();
             }
         }
-        fs::create_dir_all(dir.path().join("date=soon/hour=1")).unwrap();
-        fs::write(dir.path().join("date=soon/hour=1/a.parquet"), "").unwrap();
-        let found = tables_by_hour(dir.path()).unwrap();
+        fs::create_dir_all(dir.path().join("t/date=soon/hour=1")).unwrap();
+        fs::write(dir.path().join("t/date=soon/hour=1/a.parquet"), "").unwrap();
+        fs::write(dir.path().join("t/date=2025-06-15/a.parquet"), "").unwrap();
+        let found = tables_by_hour(&store, "t").unwrap();
         assert_eq!(found.keys().copied().collect::<Vec<_>>(), [hours[2], hours[0], hours[1]]);
-        let names = ["a.parquet", "b.parquet"].map(|name| dir.path().join(hours[0].dir()).join(name));
-        assert_eq!(found[&hours[0]], names);
-        assert!(tables_by_hour(&dir.path().join("nowhere")).unwrap().is_empty());
+        let keys: Vec<_> = found[&hours[0]].iter().map(|object| object.key.clone()).collect();
+        assert_eq!(keys, ["a.parquet", "b.parquet"].map(|name| hours[0].key("t", name)));
+        assert!(tables_by_hour(&store, "nowhere").unwrap().is_empty());
     }
 }

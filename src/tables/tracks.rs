@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::{Column, RowWriter, TableError, Type, read_rows};
+use super::{Column, RowWriter, TableError, Type, read_rows, stored_rows};
 use crate::domain::Track;
+use crate::store::Stored;
 
 const COLUMNS: &[Column] = &[
     Column::required("track_id", Type::Utf8),
@@ -35,6 +36,14 @@ const COLUMNS: &[Column] = &[
 /// As [`read_rows`].
 pub fn read_tracks(path: &Path) -> Result<Vec<Track>, TableError> {
     read_rows(path)?.collect()
+}
+
+/// The same of an object.
+///
+/// # Errors
+/// As [`read_rows`].
+pub fn stored_tracks(object: &Stored) -> Result<Vec<Track>, TableError> {
+    stored_rows(object)?.collect()
 }
 
 /// Writes a catalogue in row order, in bounded memory; returns the number of tracks.

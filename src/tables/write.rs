@@ -1,8 +1,7 @@
 //! Writing a table row by row in bounded memory.
 
-use std::fs::File;
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Schema};
@@ -13,40 +12,77 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 
 use super::schema::fields;
-use super::{Column, TableError, Type, publish};
+use super::{Column, TableError, Type};
+use crate::store::Draft;
 
 /// Rows held before they are encoded.
 const BATCH_ROWS: usize = 8_192;
 /// Rows of one row group.
 const GROUP_ROWS: usize = 65_536;
 
-/// Writes rows to `<path>.partial` and renames it on [`RowWriter::finish`]; a writer that is dropped leaves no table behind.
+/// A table with all its rows, which nobody else can see yet.
+pub struct Closed {
+    draft: Draft,
+    rows: u64,
+}
+
+/// What was published of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Closed {
+    pub(super) fn new(draft: Draft, rows: u64) -> Self {
+        Self { draft, rows }
+    }
+
+    /// Gives the table its name, durably.
+    ///
+    /// # Errors
+    /// As [`Draft::publish`].
+    pub fn publish(self) -> Result<Published, TableError> {
+        Ok(Published { rows: self.rows, bytes: self.draft.publish()? })
+    }
+}
+
+/// Writes rows to a draft and publishes it on [`RowWriter::finish`]; a writer that is dropped leaves no table behind.
 pub struct RowWriter<T> {
-    path: PathBuf,
-    partial: PathBuf,
+    name: String,
     fields: Vec<FieldRef>,
     rows: Vec<T>,
     written: u64,
-    writer: Option<ArrowWriter<File>>,
+    writer: ArrowWriter<Draft>,
     row: PhantomData<T>,
 }
 
 impl<T: serde::Serialize> RowWriter<T> {
-    /// Opens the table. `T` serialises to a map whose keys are the columns' names.
+    /// Opens the table of a file. `T` serialises to a map whose keys are the columns' names.
     ///
     /// # Errors
     /// If the file cannot be made.
     pub fn create(path: &Path, columns: &[Column]) -> Result<Self, TableError> {
-        Self::open(path, columns, 3, |properties| properties)
+        Self::on(Draft::file(path)?, columns)
     }
 
-    /// As [`RowWriter::create`], for rows that are vectors of numbers that hardly repeat: quick to write, as no dictionary of
+    /// Opens the table of any object.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn on(draft: Draft, columns: &[Column]) -> Result<Self, TableError> {
+        Self::open(draft, columns, 3, |properties| properties)
+    }
+
+    /// As [`RowWriter::on`], for rows that are vectors of numbers that hardly repeat: quick to write, as no dictionary of
     /// them is tried and no statistics are kept.
     ///
     /// # Errors
-    /// As [`RowWriter::create`].
-    pub fn of_vectors(path: &Path, columns: &[Column]) -> Result<Self, TableError> {
-        Self::open(path, columns, 1, |properties| {
+    /// As [`RowWriter::on`].
+    pub fn of_vectors(draft: Draft, columns: &[Column]) -> Result<Self, TableError> {
+        Self::open(draft, columns, 1, |properties| {
             let vectors = columns.iter().filter(|column| column.1 == Type::ListFloat32);
             vectors.fold(properties.set_statistics_enabled(EnabledStatistics::None), |properties, column| {
                 let name = ColumnPath::new([column.0, "list", "element"].map(str::to_owned).to_vec());
@@ -57,31 +93,21 @@ impl<T: serde::Serialize> RowWriter<T> {
     }
 
     fn open(
-        path: &Path,
+        draft: Draft,
         columns: &[Column],
         level: i32,
         choose: impl FnOnce(WriterPropertiesBuilder) -> WriterPropertiesBuilder,
     ) -> Result<Self, TableError> {
-        let partial = path.with_extension("partial");
-        let fields = fields(columns);
-        let file = File::create(&partial).map_err(|e| TableError::new(path, e))?;
-        let level = ZstdLevel::try_new(level).map_err(|e| TableError::new(path, e))?;
+        let (name, fields) = (draft.name(), fields(columns));
+        let level = ZstdLevel::try_new(level).map_err(|e| TableError::new(&name, e))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(Some(GROUP_ROWS))
             .set_created_by("segue".into());
         let properties = choose(properties).build();
         let schema = Arc::new(Schema::new(fields.clone()));
-        let writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(|e| TableError::new(path, e))?;
-        Ok(Self {
-            path: path.to_owned(),
-            partial,
-            fields,
-            rows: Vec::with_capacity(BATCH_ROWS),
-            written: 0,
-            writer: Some(writer),
-            row: PhantomData,
-        })
+        let writer = ArrowWriter::try_new(draft, schema, Some(properties)).map_err(|e| TableError::new(&name, e))?;
+        Ok(Self { name, fields, rows: Vec::with_capacity(BATCH_ROWS), written: 0, writer, row: PhantomData })
     }
 
     /// Adds a row.
@@ -96,9 +122,7 @@ impl<T: serde::Serialize> RowWriter<T> {
 
     /// Adds a note to the file's key-value metadata, which [`super::read_notes`] gives.
     pub fn note(&mut self, key: &str, value: impl ToString) {
-        if let Some(writer) = self.writer.as_mut() {
-            writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_string()));
-        }
+        self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_string()));
     }
 
     /// Rows added so far.
@@ -111,37 +135,31 @@ impl<T: serde::Serialize> RowWriter<T> {
         self.written == 0
     }
 
-    /// Completes the file and gives it its name; returns the number of rows.
+    /// Completes the table and gives it its name; returns the number of rows.
     ///
     /// # Errors
     /// As [`RowWriter::write`].
-    pub fn finish(mut self) -> Result<u64, TableError> {
+    pub fn finish(self) -> Result<u64, TableError> {
+        Ok(self.close()?.publish()?.rows)
+    }
+
+    /// Completes the table without a name.
+    ///
+    /// # Errors
+    /// As [`RowWriter::write`].
+    pub fn close(mut self) -> Result<Closed, TableError> {
         self.flush()?;
-        if let Some(writer) = self.writer.take() {
-            let done = writer.into_inner().map_err(|e| TableError::new(&self.path, e));
-            if let Err(error) = done.and_then(|file| publish(&file, &self.partial, &self.path)) {
-                // Nothing was promised for a table that was not finished.
-                let _ = std::fs::remove_file(&self.partial);
-                return Err(error);
-            }
-        }
-        Ok(self.written)
+        let draft = self.writer.into_inner().map_err(|e| TableError::new(&self.name, e))?;
+        Ok(Closed::new(draft, self.written))
     }
 
     fn flush(&mut self) -> Result<(), TableError> {
-        let Some(writer) = self.writer.as_mut().filter(|_| !self.rows.is_empty()) else { return Ok(()) };
-        let batch =
-            serde_arrow::to_record_batch(&self.fields, &self.rows).map_err(|e| TableError::new(&self.path, e))?;
-        self.rows.clear();
-        writer.write(&batch).map_err(|e| TableError::new(&self.path, e))
-    }
-}
-
-impl<T> Drop for RowWriter<T> {
-    fn drop(&mut self) {
-        if self.writer.take().is_some() {
-            // Nothing was promised for a table that was not finished.
-            let _ = std::fs::remove_file(&self.partial);
+        if self.rows.is_empty() {
+            return Ok(());
         }
+        let batch =
+            serde_arrow::to_record_batch(&self.fields, &self.rows).map_err(|e| TableError::new(&self.name, e))?;
+        self.rows.clear();
+        self.writer.write(&batch).map_err(|e| TableError::new(&self.name, e))
     }
 }

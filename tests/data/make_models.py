@@ -14,7 +14,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-DIM, HISTORY, SIGNALS, USER, ITEM, CROSS = 8, 50, 6, 26, 13, 19
+DIM, HISTORY, SIGNALS, USER, ITEM, CROSS = 8, 50, 6, 26, 13, 24
 TRACK_ROWS, ARTIST_ROWS, GENRE_ROWS = 64, 32, 16
 OUT = Path(__file__).parent / "models"
 RNG = np.random.RandomState(7)

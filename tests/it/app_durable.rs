@@ -4,8 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use actix_web::test::TestRequest;
+use segue::archive::{read_erasures, read_hours};
 use segue::config::EventStore;
 use segue::http::{Signals, bind};
+use segue::store;
 use serde_json::{Value, json};
 
 use crate::app_support::{TestApp, event, skip};
@@ -34,6 +36,33 @@ async fn a_restart_forgets_nothing_and_counts_nothing_twice() {
     let app = durable(dir.path());
     assert_eq!(app.status(TestRequest::get(), "/v1/sessions/s1").await, 404, "an erased listener comes not back");
     assert_eq!(app.get("/v1/sessions/s2").await["plays"], 1);
+}
+
+#[actix_web::test]
+async fn a_server_exports_each_event_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, archive) = (dir.path().join("data"), dir.path().join("archive"));
+    let exporting = || {
+        TestApp::with(|config| {
+            config.events.store = EventStore::Disk;
+            config.events.data_dir = data.clone();
+            config.events.export.dir = Some(archive.clone());
+        })
+    };
+    let app = exporting();
+    app.accept(vec![event("u1", "s1", "play_start", "t3"), skip("u1", "s1", "t3")]).await;
+    drop(app);
+    let app = exporting();
+    app.accept(vec![skip("u2", "s2", "t4")]).await;
+    assert_eq!(app.status(TestRequest::delete(), "/v1/users/u1").await, 204);
+    drop(app);
+    drop(exporting());
+    let archive = store::open(&archive).unwrap();
+    let events = read_hours(&archive).unwrap().flat_map(|hour| hour.unwrap().events);
+    let mut listeners: Vec<_> = events.map(|event| event.user_id.to_string()).collect();
+    listeners.sort();
+    assert_eq!(listeners, ["u1", "u1", "u2"]);
+    assert_eq!(read_erasures(&archive).unwrap().len(), 1);
 }
 
 /// Three of the kills that `scripts/test-crash` makes by the hundred.

@@ -84,7 +84,7 @@ async fn no_rung_forgets_what_the_listener_forbade() {
 async fn load_narrows_the_funnel() {
     let app = TestApp::with(|config| config.retrieval.two_tower = 60);
     let metrics = Arc::new(Metrics::new().unwrap());
-    let mut pipeline = app.engine.wiring().serving(&metrics, &TraceStore::new(1 << 20)).unwrap().build();
+    let mut pipeline = app.engine.wiring().serving(&metrics, &TraceStore::new(&Default::default())).unwrap().build();
     let mut retrieved = |width| {
         let asked = Arc::new(request("u1", None));
         let answer = pipeline.execute(asked, Knobs::default(), &Deadline::never(), width);

@@ -78,7 +78,7 @@ impl World {
 }
 
 /// ONNX Runtime of this process.
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     Runtime::open(&Config::default().inference).expect("scripts/setup installs ONNX Runtime")
 }
 

@@ -8,13 +8,15 @@ use segue::stages::observe::TraceStore;
 
 use crate::app_support::TestApp;
 
-const SERVING: [&str; 33] = [
+const SERVING: [&str; 35] = [
     "context session Skip",
     "context profile Skip",
     "context user_vector Skip",
     "context intent Skip",
     "retrieve two_tower 700 Skip",
     "retrieve session_artists 150 Skip",
+    "retrieve sequential_rules 150 Skip",
+    "retrieve own_tracks 100 Skip",
     "retrieve popular 150 Skip",
     "retrieve fresh 50 Skip",
     "retrieve exploration 50 Skip",
@@ -46,7 +48,7 @@ const SERVING: [&str; 33] = [
 
 fn wiring(app: &TestApp) -> Vec<String> {
     let metrics = Arc::new(Metrics::new().unwrap());
-    app.engine.wiring().serving(&metrics, &TraceStore::new(1 << 20)).unwrap().wiring()
+    app.engine.wiring().serving(&metrics, &TraceStore::new(&Default::default())).unwrap().wiring()
 }
 
 #[test]

@@ -34,7 +34,7 @@ async fn next_tracks_has_the_documented_shape() {
     let expected = json!({
         "recommendation_id": "r-1", "bundle": "test.1", "rung": "market_top", "degraded": [], "session_intent": null,
         "tracks": [track(1), track(2)], "pool": {"retrieved": 0, "after_filters": 0, "ranked": 0}, "unknown_ids": 1,
-        "trace": {"seed": null, "stages": []}, "took_ms": null,
+        "trace": {"seed": null, "stages": [], "removed": []}, "took_ms": null,
     });
     assert_eq!(answer, expected);
     let trace = ask(&service, get("/v1/recommendations/r-1/trace")).await.json();

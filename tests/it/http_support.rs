@@ -8,6 +8,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
+use segue::app::{Asked, Explained, RehearsalError, ReplayChanges, ReplayError, Replayed};
 use segue::config::{Config, ServerConfig};
 use segue::domain::{
     Answer, Catalogue, Knobs, PoolCounts, RecommendationId, Request, Retrieved, Rung, ServedTrack, SessionId,
@@ -15,7 +16,9 @@ use segue::domain::{
 };
 use segue::events::{Batch, Clock, EventOutcome, validate};
 use segue::http::{Audience, ChangeFault, IngestError, PROBLEM_JSON, Reply, Service, Traced, app};
-use segue::pipeline::{Deadline, Refused};
+use segue::pipeline::{Deadline, Refused, Watched};
+use segue::replay::Capture;
+use segue::stages::why::Why;
 use serde_json::{Value, json};
 
 /// Ten tracks, one session (`s1`), one listener (`u1`).
@@ -82,12 +85,14 @@ impl Small {
                     source: Source::Fallback,
                     tasks: None,
                     propensity: None,
+                    rules: Vec::new(),
                     reasons: Vec::new(),
                 })
                 .collect(),
             pool: PoolCounts::default(),
             reports: Vec::new(),
             seed: request.seed,
+            detail: None,
         }
     }
 
@@ -131,9 +136,32 @@ impl Service for Small {
                 request,
                 knobs: Knobs::default(),
                 answer: answer.clone(),
+                replayable: false,
             }));
             Ok(answer)
         })
+    }
+
+    fn explain(&self, asked: Asked, track: TrackIx, _: Deadline) -> Reply<'_, Result<Explained, RehearsalError>> {
+        let explained = match asked {
+            Asked::Recorded(_) => Err(RehearsalError::Unknown),
+            Asked::Now(request) => self.refusal().map_or_else(
+                || {
+                    let (answer, watched) = (self.answer(&request), Watched { track, ..Watched::default() });
+                    Ok(Explained { answer, limit: request.limit, why: Why::NotRetrieved, watched, similarity: None })
+                },
+                |refused| Err(refused.into()),
+            ),
+        };
+        Box::pin(std::future::ready(explained))
+    }
+
+    fn replay(&self, _: &RecommendationId, _: ReplayChanges, _: Deadline) -> Reply<'_, Result<Replayed, ReplayError>> {
+        Box::pin(std::future::ready(Err(RehearsalError::Unknown.into())))
+    }
+
+    fn captures(&self, _: usize) -> Reply<'_, Vec<Capture>> {
+        Box::pin(std::future::ready(Vec::new()))
     }
 
     fn similar(&self, track: TrackIx, k: usize, _: Deadline) -> Reply<'_, Result<Vec<Retrieved>, Refused>> {

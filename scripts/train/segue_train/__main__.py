@@ -1,4 +1,4 @@
-"""Command line: `python -m segue_train towers|ranker|all`."""
+"""Command line: `python -m segue_train towers|ranker|ablation|all`."""
 
 import argparse
 import os
@@ -7,16 +7,17 @@ from pathlib import Path
 
 import torch
 
-from . import config, pipeline, ranker, towers
+from . import ablation, config, pipeline, ranker, towers
 
-JOBS = {"towers": towers.run, "ranker": ranker.run, "all": pipeline.run}
+JOBS = {"towers": towers.run, "ranker": ranker.run, "ablation": ablation.run, "all": pipeline.run}
 
 
 def parser() -> argparse.ArgumentParser:
     """Returns the command line's grammar."""
     top = argparse.ArgumentParser(prog="segue_train", description="Trains Segue's models and exports them to ONNX.")
     jobs = top.add_subparsers(dest="job", required=True)
-    for name, text in (("towers", "train the user and item towers"), ("ranker", "train the ranker")):
+    for name, text in (("towers", "train the user and item towers"), ("ranker", "train the ranker"),
+                       ("ablation", "compare the ranker with single tasks, a shared bottom and learned weights")):
         job = jobs.add_parser(name, help=text, description=text,
                               epilog=f"example: python -m segue_train {name} --rows rows --out models")
         job.add_argument("--rows", type=Path, required=True, help="rows directory that `segue backfill` wrote")
@@ -31,6 +32,8 @@ def parser() -> argparse.ArgumentParser:
     job.add_argument("--work", type=Path, default=Path("out/train"), help="folder for rows and models (default out/train)")
     job.add_argument("--rank-days", type=int, default=14, help="days the ranker learns from (default 14)")
     job.add_argument("--test-days", type=int, default=14, help="last days, kept for evaluation (default 14)")
+    job.add_argument("--negatives", type=int, default=15,
+                     help="tracks a moment that retrieval offered and that were not played (default 15)")
     _common(job)
     return top
 

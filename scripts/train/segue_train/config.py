@@ -51,6 +51,7 @@ class RankerConfig:
     tower: int
     dropout: float
     task_weights: list[float]
+    balance: str
     listwise: float
 
 

@@ -89,20 +89,25 @@ def _rate(limits: Limits, steps: int):
 
 
 def _train_epoch(job: Job, schedule: Any, label: str) -> float:
-    """Makes one pass and returns the mean loss."""
+    """Makes one pass and returns the mean loss.
+
+    Raises `ArithmeticError` that names the first batch whose loss is no number, before it touches the weights.
+    """
     job.model.train()
     total = 0.0
-    for batch in tqdm(job.batches(), total=job.steps, desc=label, mininterval=1.0, disable=None):
+    bar = tqdm(job.batches(), total=job.steps, desc=label, mininterval=1.0, disable=None)
+    for number, batch in enumerate(bar, 1):
         loss = job.loss(batch)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise ArithmeticError(f"{label}: the loss of batch {number} of {job.steps} is {value}; lower the learning "
+                                  "rate or look for odd values in the rows; the last checkpoint is whole")
         job.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         job.optimizer.step()
         schedule.step()
-        total += loss.item()
-    mean = total / job.steps
-    if not math.isfinite(mean):
-        raise ArithmeticError(f"{label}: the loss is {mean}; lower the learning rate or look for odd values in the rows")
-    return mean
+        total += value
+    return total / job.steps
 
 
 def _finished(progress: Progress, goal: str, limits: Limits) -> bool:

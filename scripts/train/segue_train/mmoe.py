@@ -38,6 +38,8 @@ class Ranker(nn.Module):
             nn.Sequential(nn.Linear(config.expert, config.tower), nn.ReLU(), nn.Linear(config.tower, 1))
             for _ in range(tasks))
         self.shape = (tasks, config.experts, config.expert)
+        # Trains with `balance = "uncertainty"`; no part of the exported graph.
+        self.log_variance = nn.Parameter(torch.zeros(tasks))
         self.register_buffer("slope", torch.ones(tasks))
         self.register_buffer("offset", torch.zeros(tasks))
 
@@ -52,14 +54,23 @@ class Ranker(nn.Module):
 
         One user row costs its share of the first layer once, whatever N is.
         """
-        tasks, experts, width = self.shape
-        shared = torch.relu(self.from_user(self.scale_user(user)) + self.from_item(self.scale_item(items))
-                            + self.from_cross(self.scale_cross(cross)))
-        shared = self.dropout(shared)
+        _, experts, width = self.shape
+        shared = self.dropout(self._shared(user, items, cross))
         opinions = torch.relu(self.experts(shared)).view(-1, experts, width)
-        gates = torch.softmax(self.gates(shared).view(-1, tasks, experts), -1)
-        mixed = torch.matmul(gates, opinions)
+        mixed = torch.matmul(self._gates(shared), opinions)
         return torch.cat([tower(mixed[:, k]) for k, tower in enumerate(self.towers)], 1)
+
+    def expert_use(self, user: Tensor, items: Tensor, cross: Tensor) -> Tensor:
+        """Returns the mean weight that each task's gate gives to each expert, [tasks, experts]; rows sum to 1."""
+        return self._gates(self._shared(user, items, cross)).mean(0)
+
+    def _shared(self, user: Tensor, items: Tensor, cross: Tensor) -> Tensor:
+        return torch.relu(self.from_user(self.scale_user(user)) + self.from_item(self.scale_item(items))
+                          + self.from_cross(self.scale_cross(cross)))
+
+    def _gates(self, shared: Tensor) -> Tensor:
+        tasks, experts, _ = self.shape
+        return torch.softmax(self.gates(shared).view(-1, tasks, experts), -1)
 
     def forward(self, user: Tensor, items: Tensor, cross: Tensor) -> Tensor:
         """Maps the same inputs to `scores` [N, tasks], calibrated probabilities."""

@@ -27,7 +27,7 @@ def steps(args: argparse.Namespace, config: Config) -> list[Step]:
             "--as-of", "rank", "--out", str(first)]),
         ("training rows for the ranker", [
             segue, "backfill", "ranker", "--data", str(args.data), "--bundle", str(first), "--rows", str(rows),
-            "--out", str(rows)]),
+            "--out", str(rows), "--negatives", str(args.negatives), "--seed", str(args.seed)]),
         ("ranker", lambda: ranker.run(job, config)),
         ("bundle", [
             segue, "bundle", "build", "--data", str(args.data), "--models", str(models), "--rows", str(rows),

@@ -27,6 +27,8 @@ class RankerJob:
     def __init__(self, config: RankerConfig, schema: Schema, rows: RankerRows) -> None:
         if len(config.task_weights) != len(schema.tasks):
             raise ValueError(f"[ranker] task_weights must hold {len(schema.tasks)} values: {schema.tasks}")
+        if config.balance not in ("fixed", "uncertainty"):
+            raise ValueError(f"[ranker] balance must be `fixed` or `uncertainty`, not `{config.balance}`")
         self.config, self.rows, self.tasks = config, rows, schema.tasks
         self.train, self.valid = _groups(rows.group, ~rows.valid), _groups(rows.group, rows.valid)
         seen = torch.from_numpy(np.flatnonzero(~rows.valid))
@@ -49,10 +51,17 @@ class RankerJob:
         logits = self.logits(rows)
         label, mask = self.rows.label[rows], self.rows.mask[rows]
         each = F.binary_cross_entropy_with_logits(logits, label, reduction="none") * mask
-        loss = (each.sum(0) / mask.sum(0).clamp(min=1) * self.weights).sum()
+        loss = self._balanced(each.sum(0) / mask.sum(0).clamp(min=1))
         if self.config.listwise > 0:
             loss = loss + self.config.listwise * self._listwise(batch, logits[:, 0], label[:, 0] * mask[:, 0])
         return loss
+
+    def _balanced(self, each: Tensor) -> Tensor:
+        """Adds up the losses [tasks] by fixed weights, or by e^-s with s / 2 as the price of distrust."""
+        if self.config.balance == "fixed":
+            return (each * self.weights).sum()
+        noise = self.model.log_variance
+        return (each * torch.exp(-noise) + noise / 2).sum()
 
     def _listwise(self, batch: Tensor, logits: Tensor, label: Tensor) -> Tensor:
         lists = logits.new_full(batch.shape, -1e4).masked_scatter(batch >= 0, logits)
@@ -75,7 +84,16 @@ class RankerJob:
             score, label = logits[known, k], self.rows.label[rows, k][known]
             area = metrics.auc(score.numpy(), label.numpy())
             found[f"{task}_auc"] = float("nan") if area is None else area
+            found[f"{task}_logloss"] = float(F.binary_cross_entropy_with_logits(score, label))
         return found
+
+    @torch.no_grad()
+    def expert_use(self) -> Tensor:
+        """Returns the gates' mean weights over the valid rows, [tasks, experts]."""
+        rows = self.valid[self.valid >= 0]
+        uses = [len(part) * self.model.expert_use(self.rows.user[part], self.rows.item[part], self.rows.cross[part])
+                for part in rows.split(65536)]
+        return torch.stack(uses).sum(0) / len(rows)
 
     def _ndcg(self, logits: Tensor, rows: Tensor) -> float:
         there = self.valid >= 0
@@ -127,6 +145,7 @@ def run(args: argparse.Namespace, config: Config) -> None:
     progress = fit(job, limits, checkpoint, fingerprint)
     facts: dict[str, Any] = _facts(args, job) | job.calibrate() | _baseline(job, schema)
     export.ranker(job.model, rows, job.valid[0], args.out)
+    report.gates(args.out / "gates-ranker.svg", job.tasks, job.expert_use().tolist())
     report.write("ranker", args.out, progress, job.goal, facts)
     checkpoint.unlink()
 

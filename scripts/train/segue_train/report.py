@@ -1,4 +1,4 @@
-"""What a training run leaves for people: `training.json`, `curves-<job>.csv` and `curves-<job>.svg`."""
+"""What a training run leaves for people: `training.json`, `curves-<job>.csv`, `curves-<job>.svg` and `gates-ranker.svg`."""
 
 import csv
 import json
@@ -30,6 +30,22 @@ def write(name: str, out: Path, progress: Progress, goal: str, facts: dict[str, 
     kept = {k: v for k, v in kept.items() if not k.startswith(f"{name}_")}
     named = {f"{name}_{k.replace('@', '_at_')}": v for k, v in entries.items()}
     path.write_text(json.dumps(kept | named, indent=2) + "\n")
+
+
+def gates(path: Path, tasks: list[str], use: list[list[float]]) -> None:
+    """Writes an SVG with a row a task and a bar an expert: the mean weight that the task's gate gives it, 0..1."""
+    row, names, step = 30, 90, (WIDTH - 100) / max(1, len(use[0]))
+    parts = []
+    for at, (task, weights) in enumerate(zip(tasks, use)):
+        top = 26 + row * at
+        parts.append(f'<text x="{names - 8}" y="{top + 16}" text-anchor="end">{task}</text>')
+        parts += [f'<rect x="{names + k * step:.1f}" y="{top}" width="{weight * (step - 4):.1f}" height="{row - 8}" '
+                  f'fill="#36c"/><text x="{names + k * step + 3:.1f}" y="{top + 15}">{weight:.2f}</text>'
+                  for k, weight in enumerate(weights)]
+    heads = "".join(f'<text x="{names + k * step:.1f}" y="18">expert {k + 1}</text>' for k in range(len(use[0])))
+    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{34 + row * len(tasks)}" '
+                    f'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>'
+                    f'{heads}{"".join(parts)}</svg>\n')
 
 
 def _plot(curves: list[dict[str, float]], keys: list[str]) -> str:

@@ -76,7 +76,7 @@ def ranker_rows(out: Path, groups: int = 150, size: int = 10, skips: bool = Fals
 
 def _schema(out: Path, tracks: int) -> None:
     (out / "schema.json").write_text(json.dumps({
-        "feature_version": 1, "history_len": H, "signals": SIGNALS, "user": [f"u{k}" for k in range(U)],
+        "feature_version": 2, "history_len": H, "signals": SIGNALS, "user": [f"u{k}" for k in range(U)],
         "item": [f"i{k}" for k in range(I)], "cross": ["user_similarity", "x1", "x2"],
         "tasks": ["complete", "skip", "like"], "dim": D, "tracks": tracks, "artists": -(-tracks // 4),
         "genres": GENRES, "rank_from_ms": 10**9, "test_from_ms": 2 * 10**9}))

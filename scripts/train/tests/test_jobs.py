@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import make_rows  # noqa: E402
-from segue_train import config, fit, ranker, towers  # noqa: E402
+from segue_train import ablation, config, fit, ranker, towers  # noqa: E402
 
 SHAPES = {
     "user_tower": ({"history_vectors": ["rows", 8, 64], "history_signals": ["rows", 8, 6], "user": ["rows", 5]},
@@ -135,6 +135,35 @@ class Jobs(unittest.TestCase):
         args = self.args()
         ranker.run(args, self.config)
         self.assertIn("ranker_skip_auc", json.loads((args.out / "training.json").read_text()))
+
+
+    def test_ablation_compares_every_design(self) -> None:
+        make_rows.ranker_rows(self.folder / "rows", skips=True)
+        args = self.args()
+        ablation.run(args, self.config)
+        lines = (args.out / "ablation.md").read_text().splitlines()[2:]
+        names = [line.split("|")[1].strip() for line in lines]
+        self.assertEqual(names, ["single task, complete", "single task, skip", "single task, like", "shared bottom",
+                                 "MMoE", "MMoE, weights by uncertainty"])
+        cells = {name: [cell.strip() for cell in line.split("|")[2:-1]] for name, line in zip(names, lines)}
+        self.assertEqual([bool(cell) for cell in cells["single task, skip"]], [False] * 4 + [True] * 3 + [False] * 3)
+        self.assertGreater(float(cells["MMoE"][1]), 0.6)
+        self.assertNotEqual(cells["MMoE"], cells["MMoE, weights by uncertainty"])
+        self.assertTrue((args.out / "gates-mmoe.svg").exists())
+
+    def test_a_loss_that_is_no_number_names_the_batch(self) -> None:
+        make_rows.ranker_rows(self.folder / "rows")
+        args, loss = self.args(), ranker.RankerJob.loss
+        calls = []
+
+        def broken(job, batch):
+            calls.append(1)
+            return loss(job, batch) * (float("nan") if len(calls) == 2 else 1.0)
+
+        with mock.patch.object(ranker.RankerJob, "loss", broken), self.assertRaises(ArithmeticError) as caught:
+            ranker.run(args, self.config)
+        self.assertIn("batch 2 of", str(caught.exception))
+        self.assertFalse((args.out / "ranker.onnx").exists())
 
 
 def _stop_after(save, epochs: int):

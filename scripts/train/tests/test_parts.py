@@ -10,7 +10,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from segue_train import calibrate, config, metrics, sampled_softmax  # noqa: E402
+from segue_train import calibrate, config, metrics, mmoe, sampled_softmax  # noqa: E402
 from segue_train.__main__ import parser  # noqa: E402
 from segue_train.pipeline import steps  # noqa: E402
 
@@ -71,6 +71,23 @@ class Softmax(unittest.TestCase):
         torch.testing.assert_close(found, expected)
         found.backward()
         self.assertTrue(bool(hard.grad.isfinite().all()))
+
+
+class Gates(unittest.TestCase):
+    def test_expert_use_is_the_mean_of_the_softmax(self) -> None:
+        torch.manual_seed(0)
+        plain = lambda width: mmoe.Standardise(torch.zeros(width), torch.ones(width))  # noqa: E731
+        model = mmoe.Ranker(config.load().ranker, plain(3), plain(4), plain(2), 3).eval()
+        user, items, cross = torch.randn(9, 3), torch.randn(9, 4), torch.randn(9, 2)
+        use = model.expert_use(user, items, cross)
+        torch.testing.assert_close(use.sum(1), torch.ones(3))
+        with torch.no_grad():
+            model.gates.weight.zero_()
+            model.gates.bias.zero_()
+            model.gates.bias[5] = 20.0  # task 1 to expert 1
+        use = model.expert_use(user, items, cross)
+        torch.testing.assert_close(use[0], torch.full((4,), 0.25))
+        torch.testing.assert_close(use[1], torch.tensor([0.0, 1.0, 0.0, 0.0]), atol=1e-6, rtol=0)
 
 
 class Settings(unittest.TestCase):

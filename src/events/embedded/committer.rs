@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) covered: AtomicU64,
     /// The same of what a stream has not got yet.
     pub(super) sent: AtomicU64,
+    /// What is not in the archive yet goes by size, and not by age.
+    pub(super) exported: AtomicU64,
     /// Held by whoever changes segments that take no more entries.
     pub(super) old_segments: Mutex<()>,
 }
@@ -193,15 +195,23 @@ impl Committer {
         let needless = covered.load(Ordering::Acquire).min(sent.load(Ordering::Acquire));
         for pair in files.windows(2) {
             let (file, end) = (&pair[0], pair[1].first);
-            let beyond = bytes > self.limits.retain_bytes || self.is_past(file);
-            if !beyond || end > needless {
+            let (is_too_much, exported) =
+                (bytes > self.limits.retain_bytes, self.shared.exported.load(Ordering::Acquire));
+            let may_go = is_too_much || end <= exported && self.is_past(file);
+            if !may_go || end > needless {
                 break;
             }
+            let unexported = end.saturating_sub(exported.max(file.first));
             match files::remove(&file.path) {
                 Ok(()) => tracing::info!(path = %file.path.display(), "removed an old segment of the event log"),
                 Err(error) => return tracing::error!(%error, path = %file.path.display(), "removing an old segment"),
             }
             bytes -= file.bytes;
+            if unexported > 0 {
+                self.metrics.log_unexported.inc_by(unexported);
+                let path = file.path.display();
+                tracing::error!(%path, unexported, "events left the log for its size before they were exported");
+            }
         }
         self.metrics.log_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }

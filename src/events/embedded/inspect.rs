@@ -58,3 +58,49 @@ pub fn scan(
     }
     Ok(damage)
 }
+
+/// Some entries of a log.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// The entries with their offsets, in order.
+    pub entries: Vec<(u64, Entry)>,
+    /// The offset to read on from.
+    pub next: u64,
+    /// What of the log is damaged there.
+    pub damage: Vec<String>,
+}
+
+/// Reads at most `most` entries from an offset on. What is not there, or lies behind damage in its file, is passed over, but in
+/// the newest file, which the next start of the server repairs; where nothing is readable, `next` is `from`. Holds no file open
+/// when it returns: a server that writes the log waits for readers of a file that it closes.
+///
+/// # Errors
+/// The disk's.
+pub fn read_step(dir: &Path, from: u64, most: usize) -> Result<Step, EventLogError> {
+    let files = files::segments(dir)?;
+    let mut step = Step { next: from, ..Step::default() };
+    for (at, file) in files.iter().enumerate() {
+        let end = files.get(at + 1).map(|next| next.first);
+        if end.is_some_and(|end| end <= step.next) {
+            continue;
+        }
+        let Step { entries, next, .. } = &mut step;
+        let walked = walk(file, file.first.max(*next), &mut |at, entry| {
+            if entries.len() >= most {
+                return Err(EventLogError("enough".into()));
+            }
+            entries.push((at, entry));
+            *next = at + 1;
+            Ok(())
+        });
+        let (walked, why) = match walked {
+            Ok(walked) => walked,
+            Err(_) if step.entries.len() >= most => break,
+            Err(error) => return Err(error),
+        };
+        let short = end.filter(|end| walked < *end).map(|end| format!("it ends at {walked} instead of {end}"));
+        step.damage.extend(why.or(short).map(|why| format!("{}: {why}", file.path.display())));
+        step.next = end.unwrap_or(walked).max(step.next);
+    }
+    Ok(step)
+}

@@ -28,7 +28,7 @@ use crate::metrics::EventMetrics;
 use committer::{Answer, Committer, Shared, Work};
 pub use dead_letters::{DeadLetters, KeptLetter, Letter, Origin};
 use files::SegmentFile;
-pub use inspect::{Look, look, scan};
+pub use inspect::{Look, Step, look, read_step, scan};
 use mark::Mark;
 use segment::{Segment, SegmentError};
 
@@ -73,6 +73,7 @@ pub struct Opened {
     metrics: EventMetrics,
     lock: File,
     sends: bool,
+    exports: bool,
 }
 
 impl Opened {
@@ -116,8 +117,8 @@ impl Opened {
             active.lose_until(marked).map_err(|error| error.at(active.path()))?;
         }
         mark.set(active.next()).map_err(|error| files::fault(&dir, &error))?;
-        let sends = config.fluvio.endpoint.is_some();
-        Ok(Self { dir, limits, active, mark, metrics: metrics.clone(), lock, sends })
+        let (sends, exports) = (config.fluvio.endpoint.is_some(), config.export.dir.is_some());
+        Ok(Self { dir, limits, active, mark, metrics: metrics.clone(), lock, sends, exports })
     }
 
     /// The offset that the next entry gets.
@@ -236,11 +237,12 @@ impl EmbeddedLog {
     /// # Errors
     /// If there is no thread to be had.
     pub fn start(opened: Opened) -> Result<Self, EventLogError> {
-        let Opened { dir, limits, active, mark, metrics, lock, sends } = opened;
+        let Opened { dir, limits, active, mark, metrics, lock, sends, exports } = opened;
         let shared = Arc::new(Shared {
             next: AtomicU64::new(active.next()),
             covered: AtomicU64::new(0),
             sent: AtomicU64::new(if sends { 0 } else { u64::MAX }),
+            exported: AtomicU64::new(if exports { 0 } else { u64::MAX }),
             old_segments: Mutex::new(()),
         });
         let (work, queue) = bounded(QUEUE);

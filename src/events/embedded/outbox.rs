@@ -22,6 +22,12 @@ impl EmbeddedLog {
         self.shared.sent.store(offset, Ordering::Release);
     }
 
+    /// Says that everything below an offset is in the archive: the rest is kept however old it is, as long as the log's
+    /// size allows.
+    pub fn exported(&self, offset: u64) {
+        self.shared.exported.store(offset, Ordering::Release);
+    }
+
     /// How far each partition of each stream is in the log. Looks from the newest file on until one says.
     ///
     /// # Errors

@@ -190,6 +190,73 @@ fn old_segments_go_when_the_log_is_too_large_and_the_state_covers_them() {
 }
 
 #[test]
+fn what_is_not_exported_goes_by_size_alone_and_is_counted() {
+    let (dir, metrics) = (tempfile::tempdir().unwrap(), metrics());
+    let config = EventsConfig {
+        export: crate::config::ExportConfig { dir: Some("nowhere".into()), ..Default::default() },
+        ..config(dir.path())
+    };
+    let mut opened = Opened::new(&config, &metrics).unwrap();
+    // Every commit fills a segment, and a segment is old at once.
+    (opened.limits.segment_bytes, opened.limits.retain_ms) = (1, -1_000);
+    let log = EmbeddedLog::start(opened).unwrap();
+    log.cover(u64::MAX);
+    let append = |rounds: usize| (0..rounds).for_each(|_| _ = log.append(&batch("u", 0..10)).unwrap());
+    let first = || files::segments(dir.path()).unwrap()[0].first;
+    append(4);
+    assert_eq!(first(), 0, "old, but not exported");
+    log.exported(25);
+    append(2);
+    assert_eq!((first(), metrics.log_unexported.get()), (20, 0), "no more than is exported");
+    drop(log);
+    let mut opened = Opened::new(&config, &metrics).unwrap();
+    (opened.limits.segment_bytes, opened.limits.retain_bytes) = (1, 1);
+    let log = EmbeddedLog::start(opened).unwrap();
+    log.cover(50);
+    log.exported(25);
+    log.append(&batch("u", 0..10)).unwrap();
+    log.append(&batch("u", 0..10)).unwrap();
+    assert_eq!((first(), metrics.log_unexported.get()), (50, 25), "too large: what the state needs stays");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn steps_read_what_a_scan_reads(sizes in prop::collection::vec(1usize..9, 1..8), most in 1usize..12, cut in 0usize..8) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut opened = Opened::new(&config(dir.path()), &metrics()).unwrap();
+        opened.limits.segment_bytes = 1;
+        let log = EmbeddedLog::start(opened).unwrap();
+        for size in &sizes {
+            log.append(&batch("u", 0..*size)).unwrap();
+        }
+        drop(log);
+        let mut segments = files::segments(dir.path()).unwrap();
+        segments.pop();
+        if let Some(file) = segments.get(cut) {
+            fs::write(&file.path, &fs::read(&file.path).unwrap()[..6_000]).unwrap();
+        }
+        let mut scanned = Vec::new();
+        let damage = scan(dir.path(), 0, &mut |at, entry| {
+            scanned.push((at, entry));
+            Ok(())
+        }).unwrap();
+        let (mut read, mut found, mut from) = (Vec::new(), Vec::new(), 0);
+        loop {
+            let step = read_step(dir.path(), from, most).unwrap();
+            prop_assert!(step.entries.len() <= most);
+            read.extend(step.entries);
+            found.extend(step.damage);
+            if step.next == from {
+                break;
+            }
+            from = step.next;
+        }
+        prop_assert_eq!((read, found.len(), from), (scanned, damage.len(), sizes.iter().sum::<usize>() as u64));
+    }
+}
+
+#[test]
 fn a_missing_end_is_counted_to_the_entry() {
     let (dir, metrics) = (tempfile::tempdir().unwrap(), metrics());
     let log = open(dir.path(), &metrics);

@@ -33,3 +33,18 @@ pub(in crate::http) async fn set_knobs(
     tracing::info!(knobs = ?body.0, "knobs changed");
     Ok(HttpResponse::Ok().json(service.knobs()))
 }
+
+/// Most captures of one answer.
+const MOST_CAPTURES: usize = 10_000;
+
+/// Kept requests with what they read of the live state, one JSON object a line: what `segue replay` takes. At most 10,000.
+#[utoipa::path(
+    get, path = "/admin/captures", tag = "admin",
+    responses((status = 200, description = "Captured requests", content_type = "application/x-ndjson", body = String))
+)]
+pub(in crate::http) async fn captures(state: web::Data<HttpState>) -> HttpResponse {
+    let captures = state.service().captures(MOST_CAPTURES).await;
+    // A capture that cannot be written would hold a number that JSON has not; the others are whole.
+    let lines = captures.iter().filter_map(|capture| serde_json::to_string(capture).ok());
+    HttpResponse::Ok().content_type("application/x-ndjson").body(lines.map(|line| line + "\n").collect::<String>())
+}

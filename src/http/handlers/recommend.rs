@@ -5,13 +5,17 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, web};
 
 use super::{now_ms, unknown};
+use crate::app::Asked;
 use crate::domain::{RecommendationId, Request};
 use crate::http::RUNG;
 use crate::http::extract::{Body, Timing};
-use crate::http::openapi::{BodyProblems, Missing, Unavailable};
+use crate::http::openapi::{BodyProblems, Missing, NotAgain, Unavailable};
 use crate::http::problem::ApiError;
 use crate::http::state::HttpState;
-use crate::http::wire::{NextTracksRequest, NextTracksResponse, RankRequest, RecordedTrace};
+use crate::http::wire::{
+    ExplainRequest, ExplainResponse, NextTracksRequest, NextTracksResponse, RankRequest, RecordedTrace, ReplayRequest,
+    ReplayResponse, WhichAnswer,
+};
 
 /// What should this listener hear next?
 ///
@@ -65,6 +69,68 @@ async fn answer(state: &HttpState, timing: Timing, request: Request) -> Result<H
     body.unknown_ids = request.unknown_ids;
     body.took_ms = timing.took_ms();
     Ok(HttpResponse::Ok().insert_header((RUNG, answer.rung.as_str())).json(&body))
+}
+
+/// Why is, or is not, this track in the answer?
+///
+/// The request runs through the same pipeline, with nobody noticing, and what becomes of the track is told: not retrieved
+/// (with its similarity and its rank among all tracks), filtered (by which filter), ranked below the list, or displaced by
+/// which stage.
+#[utoipa::path(
+    post, path = "/v1/explain", tag = "recommendations", request_body = ExplainRequest,
+    params(("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Shortens the time budget")),
+    responses(
+        (status = 200, description = "Why", body = ExplainResponse),
+        BodyProblems, NotAgain, Unavailable,
+    )
+)]
+pub(in crate::http) async fn explain(
+    state: web::Data<HttpState>,
+    timing: Timing,
+    body: Body<ExplainRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let service = state.service();
+    let (track_id, which) = body.0.split()?;
+    let (asked, id) = match which {
+        WhichAnswer::Recorded(id) => (Asked::Recorded(id.clone()), id.to_string()),
+        WhichAnswer::Now(request) => {
+            let longest = service.config().server.max_list_len;
+            (Asked::Now(Arc::new(request.validate(service.catalogue(), longest, now_ms())?)), String::new())
+        }
+    };
+    let (track_id, bundle) = (track_id.as_str(), service.bundle_version());
+    let Some(track) = service.catalogue().find(track_id) else {
+        return Ok(HttpResponse::Ok().json(ExplainResponse::unknown(track_id, bundle)));
+    };
+    let explained = service.explain(asked, track, timing.deadline()).await;
+    let explained = explained.map_err(|error| ApiError::rehearsal(error, &id))?;
+    Ok(HttpResponse::Ok().json(ExplainResponse::new(track_id, bundle, &explained)))
+}
+
+/// What would the same request have been answered with other weights?
+///
+/// Runs the request again with the state and the weights of then, and whatever the body changes, with nobody noticing. With
+/// `{}` the answer must come out bit for bit; where it does not, the problem names what changed.
+#[utoipa::path(
+    post, path = "/v1/recommendations/{id}/replay", tag = "recommendations", request_body = ReplayRequest,
+    params(("id" = String, Path, description = "The answer's `recommendation_id`")),
+    responses(
+        (status = 200, description = "The answer, and how its list differs", body = ReplayResponse),
+        BodyProblems, NotAgain, Unavailable,
+    )
+)]
+pub(in crate::http) async fn replay(
+    state: web::Data<HttpState>,
+    id: web::Path<String>,
+    timing: Timing,
+    body: Body<ReplayRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let id = RecommendationId::new(id.as_str()).map_err(|error| ApiError::path_id(&error))?;
+    let changes = body.0.validate()?;
+    let service = state.service();
+    let replayed = service.replay(&id, changes, timing.deadline()).await;
+    let replayed = replayed.map_err(|error| ApiError::replay(error, id.as_str()))?;
+    Ok(HttpResponse::Ok().json(ReplayResponse::new(&replayed, service.catalogue(), service.bundle_version())))
 }
 
 /// How did this answer come about?

@@ -4,7 +4,7 @@ use crate::domain::{
     Answer, Catalogue, Degradation, ExplainLevel, Intent, PoolCounts, Reason, RecommendationId, Rung, ServedTrack,
     Source,
 };
-use crate::pipeline::StageReport;
+use crate::pipeline::{StageReport, Step, Way};
 
 /// What to hear next.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
@@ -50,8 +50,8 @@ pub struct TrackAnswer<'a> {
     pub score: f32,
     /// Who proposed it.
     pub source: Source,
-    /// Why it is here: `similar_to:<track_id>`, `artist_you_play`, `session_artist`, `popular`, `fresh`, `explore`. With
-    /// `explain` other than `none`.
+    /// Why it is here: `rule:<name>` (a business rule placed or moved it), `similar_to:<track_id>`, `artist_you_play`,
+    /// `session_artist`, `popular`, `fresh`, `explore`. With `explain` other than `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasons: Option<Vec<String>>,
     /// Probability with which an exploratory choice fell on it; absent for a deterministic one.
@@ -60,6 +60,50 @@ pub struct TrackAnswer<'a> {
     /// What the ranker says; absent where it did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scores: Option<TaskScoresView>,
+    /// How it came through the stages; with `explain` = `trace`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub way: Option<WayView>,
+}
+
+/// How one candidate came through ranking and re-ranking.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+pub struct WayView {
+    /// The score of the source that proposed it; comparable within that source only.
+    pub retrieved: f32,
+    /// The weighted sum of `scores`; absent where the ranker did not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blended: Option<f32>,
+    /// Where it stood after each stage that ordered the list.
+    pub steps: Vec<StepView>,
+}
+
+/// Where a candidate stood after one stage.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, utoipa::ToSchema)]
+pub struct StepView {
+    /// The stage.
+    pub stage: &'static str,
+    /// Its place, from 1; null: left out by this stage or one before.
+    pub place: Option<u32>,
+    /// What ordered it.
+    pub score: f32,
+}
+
+impl WayView {
+    /// The wire form of a way through these stages.
+    pub fn new(stages: &[&'static str], way: &Way) -> Self {
+        let steps = stages.iter().zip(&way.steps);
+        let steps = steps.map(|(stage, Step { place, score })| StepView { stage, place: *place, score: *score });
+        Self { retrieved: way.retrieved, blended: way.blended, steps: steps.collect() }
+    }
+}
+
+/// Some of what one filter removed.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+pub struct RemovedView<'a> {
+    /// The filter; how many it removed is in its report.
+    pub filter: &'static str,
+    /// The first ten of them.
+    pub track_ids: Vec<&'a str>,
 }
 
 /// The ranker's probabilities for one track.
@@ -73,6 +117,12 @@ pub struct TaskScoresView {
     pub like: f32,
 }
 
+impl From<(f32, f32, f32)> for TaskScoresView {
+    fn from((complete, skip, like): (f32, f32, f32)) -> Self {
+        Self { complete, skip, like }
+    }
+}
+
 /// How an answer came about.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct TraceView<'a> {
@@ -80,31 +130,55 @@ pub struct TraceView<'a> {
     pub seed: u64,
     /// One report a stage, in order of execution.
     pub stages: &'a [StageReport],
+    /// Some of what filters removed.
+    pub removed: Vec<RemovedView<'a>>,
+}
+
+impl<'a> TraceView<'a> {
+    fn new(answer: &'a Answer, catalogue: &'a Catalogue) -> Self {
+        let mut removed: Vec<RemovedView<'a>> = Vec::new();
+        for (filter, track) in answer.detail.iter().flat_map(|detail| &detail.removed) {
+            let (filter, id) = (filter.as_str(), catalogue.track(*track).track_id.as_str());
+            match removed.last_mut().filter(|last| last.filter == filter) {
+                Some(last) => last.track_ids.push(id),
+                None => removed.push(RemovedView { filter, track_ids: vec![id] }),
+            }
+        }
+        Self { seed: answer.seed, stages: &answer.reports, removed }
+    }
 }
 
 impl<'a> NextTracksResponse<'a> {
     /// The wire form of an answer. `O(tracks)`.
     pub fn new(answer: &'a Answer, catalogue: &'a Catalogue, bundle: &'a str, explain: ExplainLevel) -> Self {
         let places = answer.tracks.iter().enumerate();
+        let detail = answer.detail.as_ref().filter(|_| explain == ExplainLevel::Trace);
+        let way = |at: usize| detail.and_then(|detail| Some(WayView::new(&detail.stages, detail.ways.get(at)?)));
         Self {
             recommendation_id: &answer.recommendation_id,
             bundle,
             rung: answer.rung,
             degraded: &answer.degraded,
             session_intent: answer.intent.as_ref(),
-            tracks: places.map(|(at, served)| TrackAnswer::new(at + 1, served, catalogue, explain)).collect(),
+            tracks: places.map(|(at, served)| TrackAnswer::new(at + 1, served, catalogue, explain, way(at))).collect(),
             pool: answer.pool,
             unknown_ids: 0,
-            trace: (explain == ExplainLevel::Trace).then_some(TraceView { seed: answer.seed, stages: &answer.reports }),
+            trace: (explain == ExplainLevel::Trace).then(|| TraceView::new(answer, catalogue)),
             took_ms: 0.0,
         }
     }
 }
 
 impl<'a> TrackAnswer<'a> {
-    fn new(position: usize, served: &ServedTrack, catalogue: &'a Catalogue, explain: ExplainLevel) -> Self {
+    fn new(
+        position: usize,
+        served: &ServedTrack,
+        catalogue: &'a Catalogue,
+        explain: ExplainLevel,
+        way: Option<WayView>,
+    ) -> Self {
         let track = catalogue.track(served.track);
-        let reasons = || served.reasons.iter().map(|reason| reason_text(*reason, catalogue)).collect();
+        let reasons = || served.reasons.iter().map(|reason| reason_text(reason, catalogue)).collect();
         Self {
             track_id: track.track_id.as_str(),
             artist_id: track.artist_id.as_str(),
@@ -114,19 +188,21 @@ impl<'a> TrackAnswer<'a> {
             source: served.source,
             reasons: (explain != ExplainLevel::None).then(reasons),
             propensity: served.propensity,
-            scores: served.tasks.map(|(complete, skip, like)| TaskScoresView { complete, skip, like }),
+            scores: served.tasks.map(TaskScoresView::from),
+            way,
         }
     }
 }
 
-fn reason_text(reason: Reason, catalogue: &Catalogue) -> String {
+fn reason_text(reason: &Reason, catalogue: &Catalogue) -> String {
     match reason {
-        Reason::SimilarTo(track) => format!("similar_to:{}", catalogue.track(track).track_id),
+        Reason::SimilarTo(track) => format!("similar_to:{}", catalogue.track(*track).track_id),
         Reason::ArtistYouPlay => "artist_you_play".to_owned(),
         Reason::SessionArtist => "session_artist".to_owned(),
         Reason::Popular => "popular".to_owned(),
         Reason::Fresh => "fresh".to_owned(),
         Reason::Explore => "explore".to_owned(),
+        Reason::Rule(name) => format!("rule:{name}"),
     }
 }
 
@@ -152,6 +228,7 @@ mod tests {
             outcome: Outcome::Ok,
             detail: None,
             notes: Vec::new(),
+            rules: Vec::new(),
         };
         Answer {
             recommendation_id: RecommendationId::new("r-1").unwrap(),
@@ -164,11 +241,13 @@ mod tests {
                 source: Source::TwoTower,
                 tasks: Some((0.75, 0.25, 0.5)),
                 propensity: None,
+                rules: Vec::new(),
                 reasons: vec![Reason::SimilarTo(TrackIx(2)), Reason::Explore],
             }],
             pool: PoolCounts::default(),
             reports: vec![report],
             seed: 9,
+            detail: None,
         }
     }
 

@@ -4,23 +4,29 @@
 mod answer;
 mod check;
 mod events;
+mod explain;
 mod knobs;
 mod list;
 mod put_track;
 mod query;
+mod replay;
 mod request;
 mod session;
 mod trace;
 mod track;
 
-pub use answer::{NextTracksResponse, TaskScoresView, TraceView, TrackAnswer};
+pub use answer::{NextTracksResponse, RemovedView, StepView, TaskScoresView, TraceView, TrackAnswer, WayView};
 pub use check::Checks;
 pub use events::{EventResult, EventStatus, EventsRequest, EventsResponse};
+pub use explain::{ExplainOutcome, ExplainResponse, ProposalView, SimilarityView};
 pub use knobs::check_knobs;
 pub use list::{HARD_LIST_LEN, List};
 pub use put_track::{PutArtist, PutAudio, PutTrack};
 pub use query::{Query, Scope};
-pub use request::{DEFAULT_LIMIT, MAX_LIMIT, NextTracksRequest, RankRequest, Surroundings, TargetSound};
+pub use replay::{ReplayRequest, ReplayResponse, ReplayedTrack};
+pub use request::{
+    DEFAULT_LIMIT, ExplainRequest, MAX_LIMIT, NextTracksRequest, RankRequest, Surroundings, TargetSound, WhichAnswer,
+};
 pub use session::{PenaltyView, PlayView, SessionView};
 pub use trace::{RecordedTrace, RequestView};
 pub use track::{ArtistView, AudioView, SimilarResponse, SimilarTrack, TopResponse, TopTrack, TrackView};

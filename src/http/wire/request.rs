@@ -1,8 +1,9 @@
-//! The question: `POST /v1/next-tracks` and `POST /v1/rank`.
+//! The question: `POST /v1/next-tracks`, `POST /v1/rank` and `POST /v1/explain`.
 
 use super::{Checks, List};
 use crate::domain::{
-    ArtistId, ArtistIx, Catalogue, Device, ExplainLevel, Request, SessionId, Target, TrackId, TrackIx, UserId,
+    ArtistId, ArtistIx, Catalogue, Device, ExplainLevel, RecommendationId, Request, SessionId, Target, TrackId,
+    TrackIx, UserId,
 };
 use crate::events::optional_object;
 use crate::http::problem::ApiError;
@@ -43,13 +44,18 @@ pub struct Surroundings {
     activity: Option<String>,
 }
 
-/// Both requests from one list of fields: `flatten` would lose the refusal of unknown fields and their paths.
+/// All requests from one list of fields: `flatten` would lose the refusal of unknown fields and their paths.
 macro_rules! requests {
     ($($(#[$meta:meta])* $field:ident: $type:ty),* $(,)?) => {
         /// What to hear next.
         #[derive(Debug, Clone, serde::Deserialize, utoipa::ToSchema)]
         #[serde(deny_unknown_fields)]
-        pub struct NextTracksRequest { $($(#[$meta])* $field: $type),* }
+        pub struct NextTracksRequest {
+            /// Who listens. A listener who is not known is a new one.
+            #[schema(value_type = String, max_length = 128)]
+            user_id: UserId,
+            $($(#[$meta])* $field: $type),*
+        }
 
         /// In which order to play the caller's own tracks.
         #[derive(Debug, Clone, serde::Deserialize, utoipa::ToSchema)]
@@ -58,21 +64,63 @@ macro_rules! requests {
             /// The tracks to rank, 1 to `server.max_list_len`. Repeated and unknown ones are dropped.
             #[schema(value_type = Vec<String>, min_items = 1, max_items = 10_000)]
             track_ids: List<TrackId>,
+            /// Who listens. A listener who is not known is a new one.
+            #[schema(value_type = String, max_length = 128)]
+            user_id: UserId,
             $($(#[$meta])* $field: $type),*
+        }
+
+        /// Why is, or is not, this track in the answer? Either to a request, whose fields are those of `/v1/next-tracks`,
+        /// as things are now, or to one that was answered.
+        #[derive(Debug, Clone, serde::Deserialize, utoipa::ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct ExplainRequest {
+            /// The track.
+            #[schema(value_type = String, max_length = 128)]
+            track_id: TrackId,
+            /// An answer that is kept: its request, with the weights and the state of then. No other field then.
+            #[schema(value_type = Option<String>, max_length = 128)]
+            recommendation_id: Option<RecommendationId>,
+            /// Who listens; without `recommendation_id` it must be given.
+            #[schema(value_type = Option<String>, max_length = 128)]
+            user_id: Option<UserId>,
+            $($(#[$meta])* $field: $type),*
+        }
+
+        impl ExplainRequest {
+            /// The track, and the answer or the request that is meant.
+            ///
+            /// # Errors
+            /// Neither or both are given.
+            pub fn split(self) -> Result<(TrackId, WhichAnswer), ApiError> {
+                match (self.recommendation_id, self.user_id) {
+                    (Some(id), user) => {
+                        let mut checks = Checks::default();
+                        let mut refuse = |field: &str, given: bool| if given {
+                            checks.fail(field, "must not be given beside recommendation_id");
+                        };
+                        refuse("user_id", user.is_some());
+                        $(refuse(stringify!($field), self.$field.is_given());)*
+                        checks.finish().map(|()| (self.track_id, WhichAnswer::Recorded(id)))
+                    }
+                    (None, Some(user_id)) => {
+                        let request = NextTracksRequest { user_id, $($field: self.$field),* };
+                        Ok((self.track_id, WhichAnswer::Now(Box::new(request))))
+                    }
+                    (None, None) => Err(ApiError::field("user_id", "must be given, or recommendation_id")),
+                }
+            }
         }
 
         impl RankRequest {
             fn split(self) -> (Vec<TrackId>, NextTracksRequest) {
-                (self.track_ids.0, NextTracksRequest { $($field: self.$field),* })
+                (self.track_ids.0, NextTracksRequest { user_id: self.user_id, $($field: self.$field),* })
             }
         }
     };
 }
 
 requests! {
-    /// Who listens. A listener who is not known is a new one.
-    #[schema(value_type = String, max_length = 128)]
-    user_id: UserId,
     /// The listening session, chosen by the client. Absent: nothing of a session counts.
     #[schema(value_type = Option<String>, max_length = 128)]
     session_id: Option<SessionId>,
@@ -207,6 +255,38 @@ impl RankRequest {
     }
 }
 
+/// Which answer is to be explained.
+#[derive(Debug, Clone)]
+pub enum WhichAnswer {
+    /// The one to this request.
+    Now(Box<NextTracksRequest>),
+    /// The one of this id.
+    Recorded(RecommendationId),
+}
+
+/// Whether a field was given.
+trait IsGiven {
+    fn is_given(&self) -> bool;
+}
+
+impl<T> IsGiven for Option<T> {
+    fn is_given(&self) -> bool {
+        self.is_some()
+    }
+}
+
+impl<T> IsGiven for List<T> {
+    fn is_given(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+impl IsGiven for ExplainLevel {
+    fn is_given(&self) -> bool {
+        *self != Self::None
+    }
+}
+
 /// Turns ids into rows and counts those that are not known.
 struct Resolver<'a> {
     catalogue: &'a Catalogue,
@@ -298,6 +378,26 @@ mod tests {
             "target.tempo",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn explains_a_request_or_an_answer_and_not_both() {
+        let split = |body: serde_json::Value| {
+            crate::http::json::parse::<ExplainRequest>(body.to_string().as_bytes()).and_then(ExplainRequest::split)
+        };
+        let failed = |body| match split(body) {
+            Err(ApiError::Invalid(errors)) => errors.into_iter().map(|error| error.field).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        let now = split(json!({"track_id": "t1", "user_id": "u1", "limit": 3, "market": "SE"})).unwrap();
+        assert!(matches!(now, (id, WhichAnswer::Now(request)) if id.as_str() == "t1" && request.limit == Some(3)));
+        let then = split(json!({"track_id": "t1", "recommendation_id": "r-1"})).unwrap();
+        assert!(matches!(then.1, WhichAnswer::Recorded(id) if id.as_str() == "r-1"));
+        let both = json!({"track_id": "t1", "recommendation_id": "r-1", "user_id": "u1", "limit": 3,
+            "seed_track_ids": ["t2"], "explain": "trace"});
+        assert_eq!(failed(both), ["user_id", "limit", "seed_track_ids", "explain"]);
+        assert_eq!(failed(json!({"track_id": "t1"})), ["user_id"]);
+        assert_eq!(failed(json!({"user_id": "u1"})), ["track_id"]);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct RecordedTrace<'a> {
     knobs: Knobs,
     /// The answer with the report of every stage; its `took_ms` is the time the stages took.
     answer: NextTracksResponse<'a>,
+    /// Whether what the request read of the listener's state was kept too, so that it can be replayed.
+    replayable: bool,
 }
 
 /// A question as understood: ids resolved, absent fields filled.
@@ -49,7 +51,12 @@ impl<'a> RecordedTrace<'a> {
         let mut answer = NextTracksResponse::new(&traced.answer, catalogue, &traced.bundle, ExplainLevel::Trace);
         answer.took_ms = traced.answer.reports.iter().map(|r| r.micros).sum::<u64>() as f64 / 1_000.0;
         answer.unknown_ids = traced.request.unknown_ids;
-        Self { request: RequestView::new(&traced.request, catalogue), knobs: traced.knobs, answer }
+        Self {
+            request: RequestView::new(&traced.request, catalogue),
+            knobs: traced.knobs,
+            answer,
+            replayable: traced.replayable,
+        }
     }
 }
 

@@ -29,6 +29,9 @@ impl ContextSource for ProfileSource {
 
     /// No lock, no copy.
     fn load(&mut self, context: &RequestContext, _deadline: &Deadline) -> Result<ContextPatch, StageError> {
+        if let Some(recorded) = &context.recorded {
+            return Ok(ContextPatch::Profile(Arc::clone(&recorded.profile)));
+        }
         Ok(ContextPatch::Profile(self.state.profile(&context.request.user_id)))
     }
 }

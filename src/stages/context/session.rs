@@ -30,6 +30,9 @@ impl ContextSource for SessionSource {
     /// No lock. A session that is over at the request's time is empty. One that another listener began is refused: its
     /// plays must not colour this answer.
     fn load(&mut self, context: &RequestContext, _deadline: &Deadline) -> Result<ContextPatch, StageError> {
+        if let Some(recorded) = &context.recorded {
+            return Ok(ContextPatch::Session(Arc::clone(&recorded.session)));
+        }
         let Some(id) = &context.request.session_id else {
             return Ok(ContextPatch::Session(Arc::clone(&context.session)));
         };

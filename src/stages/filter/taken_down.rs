@@ -10,24 +10,37 @@ use crate::pipeline::CandidateFilter;
 #[derive(Debug)]
 pub struct Takedowns {
     words: Vec<AtomicU64>,
+    changes: AtomicU64,
 }
 
 impl Takedowns {
     /// Nothing is taken down of `tracks` tracks.
     pub fn new(tracks: usize) -> Self {
-        Self { words: (0..tracks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect() }
+        Self { words: (0..tracks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(), changes: AtomicU64::new(0) }
     }
 
     /// Takes a track down; `true` if it was up. A row outside the bundle has nothing to take down.
     pub fn take_down(&self, track: TrackIx) -> bool {
         let bit = 1 << (track.at() % 64);
-        self.words.get(track.at() / 64).is_some_and(|word| word.fetch_or(bit, Ordering::AcqRel) & bit == 0)
+        let word = self.words.get(track.at() / 64);
+        self.changed(word.is_some_and(|word| word.fetch_or(bit, Ordering::AcqRel) & bit == 0))
     }
 
     /// Puts a track up again; `true` if it was down.
     pub fn restore(&self, track: TrackIx) -> bool {
         let bit = 1 << (track.at() % 64);
-        self.words.get(track.at() / 64).is_some_and(|word| word.fetch_and(!bit, Ordering::AcqRel) & bit != 0)
+        let word = self.words.get(track.at() / 64);
+        self.changed(word.is_some_and(|word| word.fetch_and(!bit, Ordering::AcqRel) & bit != 0))
+    }
+
+    /// How often anything was taken down or put up again: at the same count the same tracks are down.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn changed(&self, did: bool) -> bool {
+        self.changes.fetch_add(u64::from(did), Ordering::Release);
+        did
     }
 
     /// Whether the track is down.

@@ -70,6 +70,8 @@ fn must_go(
                 || row.available_until_ms.is_some_and(|until| request.now_ms >= until)
         }
         RemovalReason::TakenDown => down.contains(&track),
+        // No such filter is among these.
+        RemovalReason::Rule => false,
         RemovalReason::SameRecording => earlier.iter().copied().any(same),
     }
 }

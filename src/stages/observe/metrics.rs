@@ -123,6 +123,7 @@ mod tests {
             outcome,
             detail: None,
             notes: Vec::new(),
+            rules: Vec::new(),
         }
     }
 

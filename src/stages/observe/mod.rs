@@ -12,4 +12,4 @@ pub use features::{FeatureObserver, FeatureSink};
 pub use metrics::MetricsObserver;
 pub use recall::RecallObserver;
 pub use served::ServedObserver;
-pub use trace::{DEFAULT_TRACE_BYTES, Trace, TraceObserver, TraceStore};
+pub use trace::{CatalogueMoment, Trace, TraceObserver, TraceStore};

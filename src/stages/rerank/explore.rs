@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::thompson::Contest;
-use crate::domain::{CandidateSet, Catalogue, RequestContext, Source};
+use crate::domain::{CandidateSet, Catalogue, Posterior, Posteriors, Recorded, RequestContext, Source};
 use crate::features::{Estimate, StateStore};
 use crate::pipeline::{Note, Reranker, StageError};
 use crate::stages::exposure::Exposure;
@@ -59,6 +59,8 @@ pub struct Explore {
     estimates: Vec<Estimate>,
     rows: Vec<u32>,
     notes: Vec<Note>,
+    /// What the last call went by.
+    read: Posteriors,
 }
 
 impl Explore {
@@ -77,19 +79,19 @@ impl Explore {
         };
         let all = &mut rules.positions.iter().chain(&rules.more_positions);
         let places = [sorted(&mut rules.positions.iter()), sorted(all)];
-        let (contest, estimates, rows, notes) = Default::default();
-        Self { catalogue, state, exposure, rules, places, contest, estimates, rows, notes }
+        let (contest, estimates, rows, notes, read) = Default::default();
+        Self { catalogue, state, exposure, rules, places, contest, estimates, rows, notes, read }
     }
 
     /// Which of `places` explore now, and how many of them.
-    fn open(&mut self, limit: usize) -> (usize, usize) {
+    fn open(&mut self, limit: usize, new_share: Option<f32>) -> (usize, usize) {
         let [base, all] = self.places.each_ref().map(|places| places.partition_point(|place| *place < limit));
         let mut note = |note, places: usize| {
             if places > 0 {
                 self.notes.push(Note { note, value: places as f32 });
             }
         };
-        match self.exposure.new_share() {
+        match new_share {
             Some(share) if share >= self.rules.ceiling => {
                 note(CLOSED, base);
                 (0, 0)
@@ -103,8 +105,15 @@ impl Explore {
     }
 
     /// Finds the cold candidates below the list and begins the contest between them, in an order drawn by `rng`: of equal
-    /// draws the first one counts.
-    fn gather(&mut self, candidates: &CandidateSet, below: &[u32], now_ms: i64, rng: &mut ChaCha8Rng) {
+    /// draws the first one counts. Of what was recorded the posteriors are those of then.
+    fn gather(
+        &mut self,
+        candidates: &CandidateSet,
+        below: &[u32],
+        now_ms: i64,
+        recorded: Option<&Recorded>,
+        rng: &mut ChaCha8Rng,
+    ) {
         self.rows.clear();
         let explored = |row: &&u32| candidates.sources[**row as usize] == Source::Exploration;
         self.rows.extend(below.iter().filter(explored));
@@ -112,6 +121,15 @@ impl Explore {
         self.estimates.clear();
         let tracks = self.rows.iter().map(|row| candidates.tracks[*row as usize]);
         self.state.completions().estimates(&self.catalogue, tracks, now_ms, &mut self.estimates);
+        for (row, known) in self.rows.iter().zip(&mut self.estimates) {
+            let track = candidates.tracks[*row as usize];
+            if let Some(then) = recorded.and_then(|recorded| recorded.posteriors.get(track)) {
+                (known.alpha, known.beta, known.is_cold) = (then.alpha, then.beta, then.is_cold);
+            }
+            let Estimate { alpha, beta, is_cold, .. } = *known;
+            self.read.tracks.push((track, Posterior { alpha, beta, is_cold }));
+        }
+        self.read.tracks.sort_unstable_by_key(|(track, _)| *track);
         let mut cold = self.estimates.iter().map(|known| known.is_cold);
         self.rows.retain(|_| cold.next().unwrap_or(false));
         self.estimates.retain(|known| known.is_cold);
@@ -134,6 +152,9 @@ impl Reranker for Explore {
         limit: usize,
     ) -> Result<(), StageError> {
         self.notes.clear();
+        self.read.tracks.clear();
+        let recorded = context.recorded.as_deref();
+        self.read.new_share = recorded.map_or_else(|| self.exposure.new_share(), |then| then.posteriors.new_share);
         let request = &context.request;
         let in_rank_order = |surface: &String| self.rules.rank_order_surfaces.contains(surface);
         if request.discovery == 0.0
@@ -143,13 +164,13 @@ impl Reranker for Explore {
         {
             return Ok(());
         }
-        let (which, open) = self.open(limit);
+        let (which, open) = self.open(limit, self.read.new_share);
         if open == 0 {
             return Ok(());
         }
         let mut rng = ChaCha8Rng::seed_from_u64(request.seed);
         rng.set_stream(STREAM);
-        self.gather(candidates, &order[limit..], request.now_ms, &mut rng);
+        self.gather(candidates, &order[limit..], request.now_ms, recorded, &mut rng);
         let mut explored = 0;
         for place in &self.places[which][..open] {
             let Some((at, chance)) = self.contest.choose(&mut rng) else { break };
@@ -168,6 +189,10 @@ impl Reranker for Explore {
 
     fn notes(&self) -> &[Note] {
         &self.notes
+    }
+
+    fn posteriors(&self) -> Option<&Posteriors> {
+        Some(&self.read)
     }
 }
 

@@ -5,17 +5,22 @@ mod artist_charts;
 mod exploration;
 mod fallback;
 mod fresh;
+mod own_tracks;
 mod popular;
+mod sequential_rules;
 mod session_artists;
 #[cfg(test)]
 mod testing;
+mod tower_queries;
 mod two_tower;
 
 pub use artist_charts::ArtistCharts;
 pub use exploration::Exploration;
 pub use fallback::{GlobalTop, MarketTop, UserTop};
 pub use fresh::Fresh;
+pub use own_tracks::OwnTracks;
 pub use popular::Popular;
+pub use sequential_rules::Successors;
 pub use session_artists::SessionArtists;
 pub use two_tower::TwoTower;
 

@@ -1,23 +1,23 @@
 use std::sync::Arc;
 
 use super::index_fault;
+use super::tower_queries::TowerQueries;
+use crate::config::QueryShares;
 use crate::domain::{ItemVectors, RequestContext, Retrieved, Source, TrackIx, UnitVector, by_score};
-use crate::index::{RowFilter, VectorIndex};
+use crate::index::{RowFilter, VectorIndex, dot};
 use crate::pipeline::{CandidateFilter, Deadline, Retriever, StageError};
 
-/// The tracks nearest to the user vector. When the request names seed tracks, half of the quota goes to those nearest to
-/// the mean of the seeds and the current track; a track that both find counts with the better similarity.
+/// The tracks nearest to the user vector and, with parts of the quota, to the seeds, the session and the long-term taste
+/// (`QueryShares`); a track that several find counts with the best similarity.
 ///
 /// Filters that may remove most of a catalogue look at rows inside the search, so that what they let through fills the
-/// quota. Two narrow searches cost less than a wide one, and what both find is not made up for: with seeds there may be fewer
-/// candidates than the quota.
+/// quota. Narrow searches cost less than a wide one, and what two find is not made up for: with more than one direction there
+/// may be fewer candidates than the quota.
 pub struct TwoTower {
     index: Box<dyn VectorIndex>,
     vectors: Arc<ItemVectors>,
-    sum: Vec<f32>,
-    /// Buffer of the seeds' direction.
-    seeds: Option<UnitVector>,
-    second: Vec<Retrieved>,
+    queries: TowerQueries,
+    found: Vec<Retrieved>,
     filters: Vec<Box<dyn CandidateFilter>>,
 }
 
@@ -40,23 +40,13 @@ impl RowFilter for Wanted<'_> {
 impl TwoTower {
     /// Searches `index`, which is over `vectors`, for what `filters` let through: those that judge a track by itself, at
     /// little cost a call.
-    pub fn new(index: Box<dyn VectorIndex>, vectors: Arc<ItemVectors>, filters: Vec<Box<dyn CandidateFilter>>) -> Self {
-        let sum = vec![1.0; vectors.dim()];
-        let seeds = UnitVector::new(sum.clone(), vectors.dim()).ok();
-        Self { index, vectors, sum, seeds, second: Vec::new(), filters }
-    }
-
-    /// Sets `self.seeds` to the direction of the seeds' mean; `false` where there is none.
-    fn read_seeds(&mut self, context: &RequestContext) -> bool {
-        if context.request.seed_tracks.is_empty() {
-            return false;
-        }
-        self.sum.fill(0.0);
-        for track in context.request.seed_tracks.iter().chain(&context.request.current_track) {
-            self.sum.iter_mut().zip(self.vectors.row(track.at())).for_each(|(sum, v)| *sum += v);
-        }
-        // Seeds that point in opposite directions have no mean direction: then the user vector stands alone.
-        self.seeds.as_mut().is_some_and(|seeds| seeds.set(&self.sum).is_ok())
+    pub fn new(
+        index: Box<dyn VectorIndex>,
+        vectors: Arc<ItemVectors>,
+        shares: QueryShares,
+        filters: Vec<Box<dyn CandidateFilter>>,
+    ) -> Self {
+        Self { index, queries: TowerQueries::new(Arc::clone(&vectors), shares), vectors, found: Vec::new(), filters }
     }
 }
 
@@ -77,22 +67,29 @@ impl Retriever for TwoTower {
         out: &mut Vec<Retrieved>,
     ) -> Result<(), StageError> {
         let user = context.user_vector.as_ref().ok_or(StageError::Absent("no user vector"))?;
-        let for_seeds = if self.read_seeds(context) { quota / 2 } else { 0 };
         let mut wanted = Wanted { filters: &mut self.filters, context };
-        self.index.search_where(user, quota - for_seeds, Some(&mut wanted), deadline, out).map_err(index_fault)?;
-        if let (Some(seeds), 1..) = (&self.seeds, for_seeds) {
-            self.second.clear();
-            let second = &mut self.second;
-            self.index.search_where(seeds, for_seeds, Some(&mut wanted), deadline, second).map_err(index_fault)?;
-            merge(out, &self.second);
-        }
-        Ok(())
+        let (index, found, vectors) = (&mut self.index, &mut self.found, &self.vectors);
+        let search = |query: &UnitVector, part, own_scores: bool| {
+            found.clear();
+            index.search_where(query, part, Some(&mut wanted), deadline, found)?;
+            if !own_scores {
+                let towards = user.as_slice();
+                found.iter_mut().for_each(|hit| hit.score = dot(vectors.row(hit.track.at()), towards));
+            }
+            merge(out, found);
+            Ok(())
+        };
+        self.queries.ask(user, context, quota, search).map_err(index_fault)
     }
 }
 
 /// Adds `more` to `out`: each track once, with its better score, best first.
 fn merge(out: &mut Vec<Retrieved>, more: &[Retrieved]) {
+    let first = out.is_empty();
     out.extend_from_slice(more);
+    if first {
+        return;
+    }
     out.sort_unstable_by(|a, b| a.track.cmp(&b.track).then(by_score(a.score, b.score)));
     out.dedup_by_key(|hit| hit.track);
     out.sort_unstable_by(|a, b| by_score(a.score, b.score).then(a.track.cmp(&b.track)));
@@ -102,12 +99,17 @@ fn merge(out: &mut Vec<Retrieved>, more: &[Retrieved]) {
 mod tests {
     use super::super::testing::{hits, rows, taste};
     use super::*;
-    use crate::domain::Request;
-    use crate::index::{ExactIndex, dot, testing};
+    use crate::domain::{Request, SessionState};
+    use crate::index::{ExactIndex, testing};
     use crate::stages::fixtures::request;
 
     fn two_tower(vectors: &Arc<ItemVectors>) -> TwoTower {
-        TwoTower::new(Box::new(ExactIndex::new(Arc::clone(vectors))), Arc::clone(vectors), Vec::new())
+        TwoTower::new(
+            Box::new(ExactIndex::new(Arc::clone(vectors))),
+            Arc::clone(vectors),
+            QueryShares::default(),
+            Vec::new(),
+        )
     }
 
     #[test]
@@ -132,6 +134,20 @@ mod tests {
         assert!(rows(&both).contains(&7) && both.len() <= 20 && both.len() > 10);
         let near_seed = both.iter().filter(|hit| dot(vectors.row(hit.track.at()), vectors.row(7)) > 0.8).count();
         assert!(near_seed >= 5, "{near_seed}");
+    }
+
+    #[test]
+    fn what_the_session_finds_is_scored_by_the_user_vector() {
+        let vectors = Arc::new(testing::random(500, 8, 20, 0.5, 3));
+        let user = testing::query(8, 1);
+        let session = SessionState { liked_direction: vectors.row(9).to_vec(), ..SessionState::default() };
+        let mut context = taste(request(), user.clone());
+        context.session = Arc::new(session);
+        let shares = QueryShares { seeds: 0.0, session: 0.5, long_term: 0.0 };
+        let index = Box::new(ExactIndex::new(Arc::clone(&vectors)));
+        let found = hits(&mut TwoTower::new(index, Arc::clone(&vectors), shares, Vec::new()), &context, 20);
+        assert!(rows(&found).contains(&9) && found.len() > 10);
+        assert!(found.iter().all(|hit| (hit.score - dot(vectors.row(hit.track.at()), user.as_slice())).abs() < 1e-5));
     }
 
     #[test]

@@ -1,0 +1,1 @@
+"""Recommendation quality on public data, beside published figures. Every job takes the data's folder as an argument."""
