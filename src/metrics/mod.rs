@@ -93,6 +93,7 @@ impl Metrics {
             self.exploration.described(),
             self.feature_log.described(),
             self.stream.described(),
+            self.archive.described(),
             self.node.described(),
         ]
         .concat()

@@ -26,7 +26,7 @@ use Draws::{Metrics as Of, Queries, Totals};
 type Row = (&'static str, &'static [(&'static str, &'static str, Draws)]);
 
 /// The dashboard. Every metric of the registry stands in it.
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     (
         "Objectives: share that misses them",
         &[
@@ -148,6 +148,22 @@ const ROWS: [Row; 9] = [
                 "Failures of the stream, records that went by unread",
                 "none",
                 Totals(&["segue_stream_failures_total", "segue_stream_evicted_total"]),
+            ),
+        ],
+    ),
+    (
+        "Export to the archive",
+        &[
+            ("Events and files", "ops", Of(&["segue_archive_events_total", "segue_archive_files_total"])),
+            ("Not exported yet", "none", Of(&["segue_archive_unexported"])),
+            (
+                "Should be 0: exports that failed, entries that went unexported",
+                "none",
+                Totals(&[
+                    "segue_archive_failures_total",
+                    "segue_archive_missing_total",
+                    "segue_events_log_unexported_total",
+                ]),
             ),
         ],
     ),
