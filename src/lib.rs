@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod archive;
+pub mod audio;
 pub mod backfill;
 pub mod bundle;
 pub mod cli;

@@ -45,8 +45,14 @@ pub(super) struct Args {
     test_from: Option<i64>,
     /// Next-track prediction as it is published: only plays after the first of sessions that begin in the test period, of
     /// tracks that were played before it
-    #[arg(long)]
+    #[arg(long, group = "moments")]
     in_session: bool,
+    /// Only plays of tracks that were played fewer than ten times before the test period, by how often
+    #[arg(long, group = "moments")]
+    cold_tracks: bool,
+    /// Only the first ten plays of listeners, by how many they had
+    #[arg(long, group = "moments")]
+    cold_users: bool,
     /// Most moments evaluated
     #[arg(long, default_value_t = EvalConfig::default().max_moments)]
     max_moments: usize,
@@ -73,13 +79,24 @@ pub(super) struct Args {
     out: Option<PathBuf>,
 }
 
+impl Args {
+    fn moments(&self) -> Moments {
+        match (self.in_session, self.cold_tracks, self.cold_users) {
+            (true, _, _) => Moments::InSession,
+            (_, true, _) => Moments::ColdTracks,
+            (_, _, true) => Moments::ColdListeners,
+            _ => Moments::Every,
+        }
+    }
+}
+
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.config.load(&[])?;
     let runtime = Runtime::open(&config.inference)?;
     let bundle = Arc::new(Bundle::load(&args.bundle, &config, &runtime)?);
     let plan = EvalConfig {
         test_from_ms: test_from_ms(args.test_from, bundle.manifest.as_of_ms)?,
-        moments: if args.in_session { Moments::InSession } else { Moments::Every },
+        moments: args.moments(),
         max_moments: args.max_moments,
         seed: args.seed,
         knobs: config.knobs,

@@ -2,6 +2,7 @@
 //! or SIGTERM cut a server's end short.
 
 mod archive;
+mod audio;
 mod backfill;
 mod bundle;
 mod check_config;
@@ -48,6 +49,8 @@ enum Command {
     #[command(subcommand)]
     Index(index::Command),
     Eval(eval::Args),
+    #[command(subcommand)]
+    Audio(audio::Command),
     Replay(replay::Args),
 }
 
@@ -73,6 +76,7 @@ pub fn run() -> ExitCode {
         Command::Bundle(command) => bundle::run(command),
         Command::Index(command) => index::run(command),
         Command::Eval(args) => eval::run(args),
+        Command::Audio(command) => audio::run(command),
         Command::Replay(args) => replay::run(&args),
     };
     match done {

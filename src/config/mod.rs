@@ -8,6 +8,7 @@ mod feature_log;
 mod layers;
 mod load;
 mod rerank;
+mod retrieval;
 mod rules;
 mod schema;
 mod sections;
@@ -18,10 +19,11 @@ pub use faults::{ConfigFaults, Fault, Origin, Problem};
 pub use feature_log::FeatureLogConfig;
 pub use load::{environment, load};
 pub use rerank::{DiversityMethod, RerankConfig};
+pub use retrieval::{QueryShares, RetrievalConfig};
 pub use rules::{RuleAction, RuleConfig, rule_conflicts};
 pub use sections::{
     CatalogueConfig, Config, Device, Durability, Engine, EventStore, EventsConfig, ExportConfig, FilterConfig,
-    FluvioConfig, IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, QueryShares,
-    RetrievalConfig, ServerConfig, SignalConfig, StateConfig,
+    FluvioConfig, IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, ServerConfig,
+    SignalConfig, StateConfig,
 };
 pub use trace::TraceConfig;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{Catalogue, Event, EventType, SessionId, TrackIx};
+use crate::domain::{Catalogue, Event, EventType, SessionId, TrackIx, UserId};
 
 /// The plays of the test period at whose beginning every system is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,38 +14,50 @@ pub enum Moments {
     /// sessions that began in the test period, of tracks that were played before it. Other tracks count as not there, also
     /// where one would be a session's first.
     InSession,
+    /// Plays of tracks that were played fewer than ten times before the test period: what a bundle knows little of.
+    ColdTracks,
+    /// A listener's first ten plays of all.
+    ColdListeners,
 }
 
-/// Says of one event after the other, in time order, whether it is a moment. A session's id and a bit a track are kept.
+/// Plays from which on a track or a listener is not cold.
+const WARM: u32 = 10;
+
+/// Says of one event after the other, in time order, whether it is a moment. Keeps the ids of sessions or of listeners where
+/// it must, and a number a track.
 #[derive(Debug)]
 pub(super) struct Chooser<'a> {
     moments: Moments,
     test_from_ms: i64,
     catalogue: &'a Catalogue,
-    /// `[tracks]`: played before the test period.
-    known: Vec<bool>,
+    /// `[tracks]`: plays before the test period.
+    plays: Vec<u32>,
+    /// Plays of each listener so far; only for cold listeners.
+    listeners: HashMap<UserId, u32>,
     /// Whether a session began in the test period.
     sessions: HashMap<SessionId, bool>,
 }
 
 impl<'a> Chooser<'a> {
     pub(super) fn new(moments: Moments, test_from_ms: i64, catalogue: &'a Catalogue) -> Self {
-        let known = vec![false; catalogue.len()];
-        Self { moments, test_from_ms, catalogue, known, sessions: HashMap::new() }
+        let (plays, listeners) = (vec![0; catalogue.len()], HashMap::new());
+        Self { moments, test_from_ms, catalogue, plays, listeners, sessions: HashMap::new() }
     }
 
     /// Whether every system is asked just before this event.
     pub(super) fn is_moment(&mut self, event: &Event) -> bool {
         let Some(track) = begun(self.catalogue, event) else { return false };
         let in_test = event.ts_ms >= self.test_from_ms;
+        if !in_test {
+            self.plays[track.at()] += 1;
+        }
         match self.moments {
             Moments::Every => in_test,
             Moments::InSession if !in_test => {
-                self.known[track.at()] = true;
                 self.sessions.insert(event.session_id.clone(), false);
                 false
             }
-            Moments::InSession if !self.known[track.at()] => false,
+            Moments::InSession if self.plays[track.at()] == 0 => false,
             Moments::InSession => match self.sessions.get(&event.session_id) {
                 Some(began_in_test) => *began_in_test,
                 None => {
@@ -53,6 +65,12 @@ impl<'a> Chooser<'a> {
                     false
                 }
             },
+            Moments::ColdTracks => in_test && self.plays[track.at()] < WARM,
+            Moments::ColdListeners => {
+                let plays = self.listeners.entry(event.user_id.clone()).or_default();
+                *plays += 1;
+                in_test && *plays <= WARM
+            }
         }
     }
 }
@@ -100,6 +118,12 @@ mod tests {
             }
             plain.sort_unstable();
             prop_assert_eq!(chosen(Moments::InSession, &plays), plain);
+            let before = |at: &usize| plays[..cut].iter().filter(|play| play.1 == plays[*at].1).count();
+            let cold: Vec<usize> = (cut..plays.len()).filter(|at| plays[*at].1 < 12 && before(at) < 10).collect();
+            prop_assert_eq!(chosen(Moments::ColdTracks, &plays), cold);
+            let known = |at: &usize| plays[..*at].iter().filter(|play| play.1 < 12).count();
+            let first: Vec<usize> = (cut..plays.len()).filter(|at| plays[*at].1 < 12 && known(at) < 10).collect();
+            prop_assert_eq!(chosen(Moments::ColdListeners, &plays), first, "all are one listener's");
             let every: Vec<usize> = (cut..plays.len()).filter(|at| plays[*at].1 < 12).collect();
             prop_assert_eq!(chosen(Moments::Every, &plays), every);
         }

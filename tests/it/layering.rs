@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("index_bench", &["domain", "config", "tables", "index", "pipeline::Deadline"]),
     ("world", &["domain", "config", "tables", "features"]),
     ("import", &["domain", "config", "tables"]),
+    ("audio", &[]),
     (
         "app",
         &[
@@ -91,6 +92,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "features",
             "events",
             "archive",
+            "audio",
             "feature_log",
             "index",
             "index_bench",
@@ -117,14 +119,17 @@ const HOMES: &[(&str, &[&str])] = &[
     ("anndists", &["index/hnsw.rs"]),
     ("arrow", &["tables/"]),
     ("clap", &["cli/"]),
+    ("ebur128", &["audio/"]),
     ("fluvio", &["events/fluvio/"]),
     ("hnsw_rs", &["index/hnsw.rs"]),
     ("indicatif", &["cli/"]),
     ("object_store", &["store/"]),
     ("ort", &["inference/"]),
     ("parquet", &["tables/"]),
+    ("realfft", &["audio/"]),
     ("rusqlite", &["events/embedded/", "vault/"]),
     ("serde_arrow", &["tables/"]),
+    ("symphonia", &["audio/"]),
 ];
 
 /// Most lines of a file.
