@@ -1,4 +1,5 @@
-//! The command line: one file a sub-command. Exit codes: 0 done, 1 failed, 2 wrong usage.
+//! The command line: one file a sub-command. Exit codes: 0 done, 1 failed, 2 wrong usage; 130 or 143 when a second SIGINT
+//! or SIGTERM cut a server's end short.
 
 mod archive;
 mod audio;

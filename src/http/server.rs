@@ -4,6 +4,8 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+#[cfg(unix)]
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::HttpServer;
@@ -84,7 +86,7 @@ impl Bound {
 
     /// Serves until SIGTERM, SIGINT or the [`Stopper`]. Then `/readyz` turns 503; once a load balancer has seen that (at
     /// most half of `server.drain_s`, and only if one ever probed) the listeners close, and requests at work get
-    /// `server.drain_s` to end. Must run on an actix runtime.
+    /// `server.drain_s` to end. A second signal ends the process at once, see [`Signals`]. Must run on an actix runtime.
     ///
     /// # Errors
     /// If a listener fails.
@@ -96,7 +98,9 @@ impl Bound {
             let drain = Arc::clone(&drain);
             async move {
                 asked_to_stop(&stop, signals).await;
-                tracing::info!("shutting down: /readyz says so, requests at work are finished");
+                tracing::info!(
+                    "shutting down: /readyz says so, requests at work are finished; a second signal does not wait"
+                );
                 drain.begin();
                 drain.until_told(half_drain).await;
                 // Nobody listens any more when both servers have failed.
@@ -152,7 +156,9 @@ async fn asked_to_stop(stop: &Notify, signals: Signals) {
     }
 }
 
-/// SIGTERM and SIGINT, from the moment this value is made: one that comes while the engine still starts is not lost.
+/// SIGTERM and SIGINT, from the moment this value is made: one that comes while the engine still starts is not lost. On
+/// Unix a second one, whatever is being waited for, ends the process with the exit code 128 + its number, as `kill -9`
+/// would: what was acknowledged is in the event log.
 #[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]
@@ -164,7 +170,11 @@ impl Signals {
     #[cfg(unix)]
     pub fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        let open = || Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]);
+        let open = || {
+            let streams = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+            the_second_ends()?;
+            Ok(streams)
+        };
         Self { streams: open() }
     }
 
@@ -193,6 +203,19 @@ impl Signals {
             deaf(&error).await;
         }
     }
+}
+
+/// A handler runs its actions in this order: only a signal that finds another before it ends the process.
+#[cfg(unix)]
+fn the_second_ends() -> io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
+        flag::register(signal, Arc::clone(&asked))?;
+    }
+    Ok(())
 }
 
 async fn deaf(error: &io::Error) {

@@ -1,8 +1,12 @@
 //! The macro that makes a metric's doc comment its help text, and the constructors it calls.
 
+use prometheus::core::Collector;
+use prometheus::proto::MetricType;
 use prometheus::{
     CounterVec, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
+
+use super::Described;
 
 /// Defines a struct of metrics. Each field is `name: Type = constructor("metric_name", arguments)`; its doc comment is
 /// both the documentation and the help text that a scrape returns.
@@ -29,14 +33,32 @@ macro_rules! metrics {
                     )?),+
                 })
             }
+
+            /// What each of them is.
+            pub fn described(&self) -> Vec<$crate::metrics::Described> {
+                vec![$($crate::metrics::define::described(&self.$field)),+]
+            }
         }
     };
 }
 pub(super) use metrics;
 
+/// Reads it off the metric itself, so also of one with labels that nothing has used yet.
+pub(super) fn described(metric: &impl Collector) -> Described {
+    let labels = metric.desc().iter().flat_map(|about| about.variable_labels.clone()).collect();
+    let families = metric.collect();
+    let family = families.first();
+    Described {
+        name: family.map(|family| family.name().to_owned()).unwrap_or_default(),
+        help: family.map(|family| family.help().to_owned()).unwrap_or_default(),
+        kind: family.map_or(MetricType::UNTYPED, prometheus::proto::MetricFamily::get_field_type),
+        labels,
+    }
+}
+
 type Made<T> = Result<T, prometheus::Error>;
 
-fn registered<T: prometheus::core::Collector + Clone + 'static>(registry: &Registry, made: Made<T>) -> Made<T> {
+fn registered<T: Collector + Clone + 'static>(registry: &Registry, made: Made<T>) -> Made<T> {
     let metric = made?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)

@@ -23,6 +23,19 @@ pub use stages::{AnswerMetrics, StageMetrics};
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
+/// What a metric is: all that a dashboard is drawn from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Its name; a histogram's series have `_bucket`, `_sum` and `_count` behind it.
+    pub name: String,
+    /// The help text.
+    pub help: String,
+    /// Counter, gauge or histogram.
+    pub kind: prometheus::proto::MetricType,
+    /// Names of its labels.
+    pub labels: Vec<String>,
+}
+
 /// All metrics of one server.
 #[derive(Debug)]
 pub struct Metrics {
@@ -70,6 +83,22 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// Every metric, also those that [`Metrics::render`] leaves out because no label of theirs has been used.
+    pub fn described(&self) -> Vec<Described> {
+        [
+            self.stages.described(),
+            self.answers.described(),
+            self.http.described(),
+            self.events.described(),
+            self.exploration.described(),
+            self.feature_log.described(),
+            self.stream.described(),
+            self.archive.described(),
+            self.node.described(),
+        ]
+        .concat()
+    }
+
     /// The metrics in Prometheus' text format. Metrics with labels appear once a label has been used.
     ///
     /// # Errors
@@ -103,11 +132,47 @@ mod tests {
     #[test]
     fn names_follow_the_rule() {
         let metrics = Metrics::new().unwrap();
+        for Described { name, help, kind, .. } in metrics.described() {
+            let counter = kind == prometheus::proto::MetricType::COUNTER;
+            assert!(name.starts_with("segue_"), "{name}");
+            assert_eq!(name.ends_with("_total"), counter, "{name}");
+            assert!(help.ends_with('.') && !help.contains("  "), "{help}");
+        }
+    }
+
+    #[test]
+    fn every_registered_metric_is_described() {
+        let metrics = Metrics::new().unwrap();
+        let described = metrics.described();
         for family in metrics.registry.gather() {
-            let counter = family.get_field_type() == prometheus::proto::MetricType::COUNTER;
-            assert!(family.name().starts_with("segue_"), "{}", family.name());
-            assert_eq!(family.name().ends_with("_total"), counter, "{}", family.name());
-            assert!(family.help().ends_with('.') && !family.help().contains("  "), "{}", family.help());
+            let kinds: Vec<_> = described.iter().filter(|one| one.name == family.name()).map(|one| one.kind).collect();
+            assert_eq!(kinds, [family.get_field_type()], "{}: add its struct to Metrics::described", family.name());
+        }
+    }
+
+    /// Every label with what bounds its values. One that a client or the catalogue could fill has no place here: each
+    /// value is a series that Prometheus keeps.
+    #[test]
+    fn labels_are_closed_sets() {
+        let bounds = [
+            ("route", "patterns of the router"),
+            ("status", "statuses of HTTP"),
+            ("stage", "components of the wiring"),
+            ("outcome", "how a stage ended"),
+            ("note", "names of the stages' notes"),
+            ("rung", "the ladder"),
+            ("reason", "why something was removed or degraded"),
+            ("source", "retrievers"),
+            ("track", "new, known: no id"),
+            ("origin", "where a dead letter was met"),
+            ("engine", "engines of the index"),
+            ("version", "of the binary, of the bundle in force"),
+        ];
+        for Described { name, labels, .. } in Metrics::new().unwrap().described() {
+            for label in labels {
+                let bounded = bounds.iter().any(|(bounded, _)| *bounded == label);
+                assert!(bounded, "{name}: nothing is known to bound the label `{label}`");
+            }
         }
     }
 }

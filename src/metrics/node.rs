@@ -14,7 +14,7 @@ metrics! {
         /// Lanes at work.
         lanes_busy: IntGauge = gauge("segue_lanes_busy"),
         /// Lanes in all.
-        lanes: IntGauge = gauge("segue_lanes_count"),
+        lanes: IntGauge = gauge("segue_lanes"),
         /// Live sessions in memory.
         sessions: IntGauge = gauge("segue_state_sessions"),
         /// Profiles in memory.

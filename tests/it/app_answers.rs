@@ -106,7 +106,7 @@ async fn metrics_count_what_was_answered() {
     assert_eq!(app.metric("segue_answer_rungs_total{rung=\"full\"}"), 4);
     assert_eq!(app.metric("segue_answer_tracks_total{source=\"caller\"}"), 2);
     assert_eq!(app.metric("segue_http_requests_total{route=\"/v1/next-tracks\",status=\"200\"}"), 3);
-    assert_eq!(app.metric("segue_lanes_count"), 2);
+    assert_eq!(app.metric("segue_lanes"), 2);
     assert_eq!(app.metric("segue_bundle_tracks"), 150);
 }
 

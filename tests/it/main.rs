@@ -23,4 +23,6 @@ mod http_protocol;
 mod http_server;
 mod http_support;
 mod layering;
+mod ops_binary;
+mod ops_dashboard;
 mod sources;
