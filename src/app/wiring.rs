@@ -274,7 +274,7 @@ impl Wiring {
         let (bundle, rules) = (&self.bundle, &self.config.rerank);
         let (catalogue, vectors) = (|| Arc::clone(&bundle.catalogue), || Arc::clone(&bundle.vectors));
         let builder = builder
-            .reranker(SkipPenalty::new(catalogue(), vectors()))
+            .reranker(SkipPenalty::new(catalogue(), vectors(), self.config.signals.clone()))
             .reranker(PopularityPenalty::new(Arc::clone(&bundle.popularity)));
         match rules.diversity {
             DiversityMethod::Dpp => builder.reranker(Diversity::dpp(catalogue(), vectors(), rules.audio_share)),

@@ -11,6 +11,7 @@ mod rerank;
 mod rules;
 mod schema;
 mod sections;
+mod signals;
 mod trace;
 
 pub use exploration::{CompletionConfig, ExplorationConfig};
@@ -22,6 +23,7 @@ pub use rules::{RuleAction, RuleConfig, rule_conflicts};
 pub use sections::{
     CatalogueConfig, Config, Device, Durability, Engine, EventStore, EventsConfig, ExportConfig, FilterConfig,
     FluvioConfig, IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, QueryShares,
-    RetrievalConfig, ServerConfig, SignalConfig, StateConfig,
+    RetrievalConfig, ServerConfig, StateConfig,
 };
+pub use signals::SignalConfig;
 pub use trace::TraceConfig;
