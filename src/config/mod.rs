@@ -8,6 +8,7 @@ mod feature_log;
 mod layers;
 mod load;
 mod rerank;
+mod retrieval;
 mod rules;
 mod schema;
 mod sections;
@@ -19,11 +20,12 @@ pub use faults::{ConfigFaults, Fault, Origin, Problem};
 pub use feature_log::FeatureLogConfig;
 pub use load::{environment, load};
 pub use rerank::{DiversityMethod, RerankConfig};
+pub use retrieval::{QueryShares, RetrievalConfig};
 pub use rules::{RuleAction, RuleConfig, rule_conflicts};
 pub use sections::{
     CatalogueConfig, Config, Device, Durability, Engine, EventStore, EventsConfig, ExportConfig, FilterConfig,
-    FluvioConfig, IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, QueryShares,
-    RetrievalConfig, ServerConfig, StateConfig,
+    FluvioConfig, IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, ServerConfig,
+    StateConfig,
 };
 pub use signals::SignalConfig;
 pub use trace::TraceConfig;

@@ -42,7 +42,7 @@ fn panel(body: &mut String, report: &EvalReport, name: &str, top: f64) -> f64 {
             Some((at, system.name.as_str(), system.metrics.iter().find(|metric| metric.name == name)?))
         })
         .collect();
-    let most = rows.iter().map(|(_, _, metric)| metric.estimate.high).fold(f64::MIN_POSITIVE, f64::max);
+    let most = rows.iter().map(|(_, _, metric)| metric.estimate.high).fold(1e-9, f64::max);
     let scale = (WIDTH - LABEL - VALUE) / most;
     push(body, format_args!("<text x=\"8\" y=\"{}\" font-weight=\"bold\">{}</text>", top + 20.0, escape(name)));
     let mut y = top + TITLE;

@@ -164,7 +164,10 @@ pub(super) mod tests {
         let mut popular = Tally::new("popularity", Dials::default(), 10);
         let mut pool = CandidateSet::default();
         pool.push(Retrieved { track: TrackIx(2), score: 1.0 }, Source::Popular);
-        popular.add(0, &answer(1), values(TrackIx(9), &answer(1), ListFacts::default(), &pool), &pool);
+        for target in [9, 8] {
+            let values = values(TrackIx(target), &answer(1), ListFacts::default(), &pool);
+            popular.add(0, &answer(1), values, &pool);
+        }
         let head = HeadReport {
             task: "skip",
             against: "played",
