@@ -19,7 +19,7 @@ pub use exploration::{CompletionConfig, ExplorationConfig};
 pub use faults::{ConfigFaults, Fault, Origin, Problem};
 pub use feature_log::FeatureLogConfig;
 pub use load::{environment, load};
-pub use rerank::{DiversityMethod, RerankConfig};
+pub use rerank::{DiversityMethod, RerankConfig, SatiationConfig};
 pub use retrieval::{QueryShares, RetrievalConfig};
 pub use rules::{RuleAction, RuleConfig, rule_conflicts};
 pub use sections::{

@@ -1,4 +1,4 @@
-//! What a session's skips do to its next answer: one rule a test.
+//! What skips of the session and plays of the past do to the next answer: one rule a test.
 
 use std::collections::HashMap;
 
@@ -27,17 +27,23 @@ async fn traced(app: &TestApp, user: &str) -> Value {
     app.next(asked).await
 }
 
-/// By how much each listed track of the listener's session was lowered.
+/// By how much skips lowered each listed track of the listener's session.
 async fn lowered(app: &TestApp, user: &str) -> HashMap<String, f64> {
-    let answer = traced(app, user).await;
+    // Where little is licensed, everything that may be served is in the list.
+    let asked = json!({"user_id": user, "session_id": format!("s-{user}"), "limit": 100, "diversity": 0, "discovery": 0,
+        "surface": "chart", "explain": "trace", "market": "FR", "allow_explicit": false});
+    between(&app.next(asked).await, "mmoe", "skip_penalty")
+}
+
+/// By how much each listed track was lowered from one stage to the next.
+fn between(answer: &Value, before: &str, after: &str) -> HashMap<String, f64> {
     let step = |track: &Value, stage: &str| {
         let steps = track["way"]["steps"].as_array().unwrap();
         steps.iter().find(|step| step["stage"] == stage).unwrap()["score"].as_f64().unwrap()
     };
     let tracks = answer["tracks"].as_array().unwrap();
-    let one = |track: &Value| {
-        (track["track_id"].as_str().unwrap().to_owned(), step(track, "mmoe") - step(track, "skip_penalty"))
-    };
+    let one =
+        |track: &Value| (track["track_id"].as_str().unwrap().to_owned(), step(track, before) - step(track, after));
     let lowered: HashMap<_, _> = tracks.iter().map(one).collect();
     assert!(lowered.len() > 50, "{}", lowered.len());
     lowered
@@ -173,4 +179,28 @@ async fn three_skips_in_a_row_bring_in_other_interests() {
     let (wide, told) = found(0.3, 3).await;
     assert_eq!(told, json!([{"note": "after_skips", "value": 9.0}]));
     assert!(wide >= narrow + 4, "{wide} of the other interest's 15 tracks, {narrow} before");
+}
+
+#[actix_web::test]
+async fn what_was_heard_returns_but_not_at_once() {
+    let app = listing();
+    let heard = crate::app_support::ids(&traced(&app, "nobody").await)[0].clone();
+    let played = |user: &str, hours: i64| {
+        let mut play = finished(user, &format!("past-{user}"), &heard);
+        play["client_ts"] = json!((jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours)).to_string());
+        play
+    };
+    app.accept(vec![played("now", 0), played("day", 24), played("month", 24 * 29)]).await;
+    let mut by = Vec::new();
+    for user in ["now", "day", "month"] {
+        let answer = traced(&app, user).await;
+        let lowered = between(&answer, "skip_penalty", "satiation");
+        assert!(lowered.iter().all(|(track, by)| *track == heard || *by == 0.0), "{lowered:?}");
+        by.push(lowered[&heard]);
+    }
+    // One completed play is a third of a favourite: 18 h.
+    let expected = [0.0, 24.0, 24.0 * 29.0].map(|hours| 0.2 * (1.0 - 0.5f64.powf(0.5f64.powf(hours / 18.0))));
+    assert!(by.iter().zip(expected).all(|(by, expected)| (by - expected).abs() < 1e-3), "{by:?}, {expected:?}");
+    let own = app.rank(json!({"user_id": "now", "track_ids": [heard]})).await;
+    assert_eq!(crate::app_support::ids(&own), [heard.as_str()], "a caller's own list is left alone");
 }
