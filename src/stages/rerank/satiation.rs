@@ -101,7 +101,7 @@ mod tests {
         for (track, hour, completed) in plays {
             let (track, ts_ms) = (TrackIx(*track), hour * HOUR);
             let at = profile.tracks.binary_search_by_key(&track, |h| h.track).unwrap_or_else(|at| {
-                let liked = track.0 % 3 == 0;
+                let liked = track.0.is_multiple_of(3);
                 profile.tracks.insert(at, TrackHistory { track, plays: 0, completes: 0, last_ms: 0, liked });
                 at
             });
@@ -123,7 +123,7 @@ mod tests {
     fn naive(plays: &[(u32, i64, bool)], track: u32, now: i64) -> f64 {
         let own: Vec<_> = plays.iter().filter(|play| play.0 == track).collect();
         let completed = own.iter().filter(|play| play.2).count() as f64;
-        let liked = if track % 3 == 0 && !own.is_empty() { 2.0 } else { 0.0 };
+        let liked = if track.is_multiple_of(3) && !own.is_empty() { 2.0 } else { 0.0 };
         let favour = ((completed + liked) / (own.len() as f64 + 2.0)).min(1.0);
         let half_life = 24.0 - favour * 18.0;
         let left = |hour: i64| 0.5f64.powf((now - hour).max(0) as f64 / half_life);
