@@ -22,8 +22,8 @@ use crate::stages::observe::{
 };
 use crate::stages::rank::MmoeRanker;
 use crate::stages::rerank::{
-    Diversity, Explore, ExploreRules, PopularityPenalty, Rule, Separation, SkipPenalty, TransitionRules, Transitions,
-    Windows,
+    Diversity, Explore, ExploreRules, PopularityPenalty, Rule, Satiation, Separation, SkipPenalty, TransitionRules,
+    Transitions, Windows,
 };
 use crate::stages::retrieve::{
     ArtistCharts, Exploration, Fresh, GlobalTop, MarketTop, OwnTracks, Popular, SessionArtists, Successors, TwoTower,
@@ -273,9 +273,12 @@ impl Wiring {
     fn diversify(&self, builder: PipelineBuilder) -> PipelineBuilder {
         let (bundle, rules) = (&self.bundle, &self.config.rerank);
         let (catalogue, vectors) = (|| Arc::clone(&bundle.catalogue), || Arc::clone(&bundle.vectors));
-        let builder = builder
-            .reranker(SkipPenalty::new(catalogue(), vectors()))
-            .reranker(PopularityPenalty::new(Arc::clone(&bundle.popularity)));
+        let builder = builder.reranker(SkipPenalty::new(catalogue(), vectors(), self.config.signals.clone()));
+        let builder = match rules.satiation.strength > 0.0 {
+            true => builder.reranker(Satiation::new(rules.satiation)),
+            false => builder,
+        };
+        let builder = builder.reranker(PopularityPenalty::new(Arc::clone(&bundle.popularity)));
         match rules.diversity {
             DiversityMethod::Dpp => builder.reranker(Diversity::dpp(catalogue(), vectors(), rules.audio_share)),
             DiversityMethod::Mmr => builder.reranker(Diversity::mmr(catalogue(), vectors(), rules.audio_share)),

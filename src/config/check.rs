@@ -37,6 +37,7 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("retrieval.queries.seeds", 0.0, 0.5),
     ("retrieval.queries.session", 0.0, 0.5),
     ("retrieval.queries.long_term", 0.0, 0.5),
+    ("retrieval.queries.after_skips", 0.0, 0.5),
     ("rerank.audio_share", 0.0, 1.0),
     ("rerank.artist_most", 1.0, 50.0),
     ("rerank.album_most", 1.0, 50.0),
@@ -44,6 +45,9 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("rerank.recording_window", 1.0, 100.0),
     ("rerank.beam_width", 1.0, 1_024.0),
     ("rerank.transition_hold", 0.0, 1.0),
+    ("rerank.satiation.strength", 0.0, 5.0),
+    ("rerank.satiation.half_life_h", 0.1, 8_760.0),
+    ("rerank.satiation.favourite", 0.1, 1.0),
     ("exploration.new_plays", 0.0, 1_000_000.0),
     ("exploration.floor", 0.0, 1.0),
     ("exploration.ceiling", 0.0, 1.0),
@@ -57,6 +61,7 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("signals.early_skip_ms", 0.0, 60_000.0),
     ("signals.positive_ms", 1_000.0, 600_000.0),
     ("signals.skip_decay", 0.0, 1.0),
+    ("signals.skip_half_life_min", 1.0, 1_440.0),
     ("signals.forgive", 0.0, 1.0),
     ("signals.affinity_half_life_days", 1.0, 3_650.0),
     ("state.session_idle_min", 1.0, 1_440.0),
@@ -144,13 +149,13 @@ fn exposure(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault>
 }
 
 fn queries(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
-    let QueryShares { seeds, session, long_term } = config.retrieval.queries;
-    let sum = seeds + session + long_term;
+    let QueryShares { seeds, session, long_term, after_skips } = config.retrieval.queries;
+    let sum = seeds + session + long_term.max(after_skips);
     if sum <= 0.9 {
         return None;
     }
-    let set_by =
-        ["seeds", "session", "long_term"].iter().find_map(|name| given.get(&format!("retrieval.queries.{name}")))?;
+    let names = ["seeds", "session", "long_term", "after_skips"];
+    let set_by = names.iter().find_map(|name| given.get(&format!("retrieval.queries.{name}")))?;
     let why =
         format!("the shares of retrieval.queries are {sum:.2} together; at most 0.9, the user vector has the rest");
     Some(set_by.fault(Problem::Refused(why)))

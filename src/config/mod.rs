@@ -12,18 +12,20 @@ mod retrieval;
 mod rules;
 mod schema;
 mod sections;
+mod signals;
 mod trace;
 
 pub use exploration::{CompletionConfig, ExplorationConfig};
 pub use faults::{ConfigFaults, Fault, Origin, Problem};
 pub use feature_log::FeatureLogConfig;
 pub use load::{environment, load};
-pub use rerank::{DiversityMethod, RerankConfig};
+pub use rerank::{DiversityMethod, RerankConfig, SatiationConfig};
 pub use retrieval::{QueryShares, RetrievalConfig};
 pub use rules::{RuleAction, RuleConfig, rule_conflicts};
 pub use sections::{
     CatalogueConfig, Config, Device, Durability, Engine, EventStore, EventsConfig, ExportConfig, FilterConfig,
     FluvioConfig, IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, ServerConfig,
-    SignalConfig, StateConfig,
+    StateConfig,
 };
+pub use signals::SignalConfig;
 pub use trace::TraceConfig;

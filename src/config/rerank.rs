@@ -34,6 +34,8 @@ pub struct RerankConfig {
     pub beam_width: usize,
     /// What moving a track by a place costs, in transitions that break. Default 0.02, range 0..1.
     pub transition_hold: f32,
+    /// How what the listener has heard lately is held back.
+    pub satiation: SatiationConfig,
 }
 
 impl Default for RerankConfig {
@@ -49,6 +51,25 @@ impl Default for RerankConfig {
             rank_order_surfaces: ["search", "chart", "shelf"].map(str::to_owned).to_vec(),
             beam_width: 8,
             transition_hold: 0.02,
+            satiation: SatiationConfig::default(),
         }
+    }
+}
+
+/// `[rerank.satiation]`.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SatiationConfig {
+    /// What a track that the listener is tired of loses at most. Default 0.2, range 0..5; 0 = off.
+    pub strength: f32,
+    /// Time in which a play wears off by half, hours. Default 24, range 0.1..8,760.
+    pub half_life_h: f32,
+    /// Part of that time for a favourite: always completed, or liked. Default 0.25, range 0.1..1.
+    pub favourite: f32,
+}
+
+impl Default for SatiationConfig {
+    fn default() -> Self {
+        Self { strength: 0.2, half_life_h: 24.0, favourite: 0.25 }
     }
 }

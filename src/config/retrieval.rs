@@ -51,10 +51,13 @@ pub struct QueryShares {
     pub session: f32,
     /// The mean of what the profile remembers. Default 0.
     pub long_term: f32,
+    /// The least of `long_term` after three skips in a row: the profile's other interests. Default 0.3; 0 = no more than
+    /// `long_term`.
+    pub after_skips: f32,
 }
 
 impl Default for QueryShares {
     fn default() -> Self {
-        Self { seeds: 0.5, session: 0.0, long_term: 0.0 }
+        Self { seeds: 0.5, session: 0.0, long_term: 0.0, after_skips: 0.3 }
     }
 }

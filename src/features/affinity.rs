@@ -18,6 +18,12 @@ pub fn decay(elapsed_ms: i64, half_life_days: f32) -> f32 {
     (-half_lives).exp2() as f32
 }
 
+/// As [`decay`], the half-life in ms; at least 1 ms.
+pub fn halve(elapsed_ms: i64, half_life_ms: f32) -> f32 {
+    let half_lives = elapsed_ms.max(0) as f64 / f64::from(half_life_ms.max(1.0));
+    (-half_lives).exp2() as f32
+}
+
 /// Adds `weight` (not negative) at `ts_ms` to a key. The result equals recomputing the decayed sum from all additions in any order:
 /// an addition from the past counts as what would be left of it by now. At most `max` keys stay, the heaviest.
 /// `O(n)`.

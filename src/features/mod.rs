@@ -26,6 +26,7 @@ pub mod schema;
 mod seen;
 pub mod session;
 mod signals;
+pub mod skips;
 mod state;
 mod tally;
 #[cfg(test)]

@@ -90,7 +90,7 @@ pub struct StageReport {
     /// What went wrong, for people; never an id of a listener.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// What a re-ranker tells of its work; absent where it has nothing to tell.
+    /// What a retriever or re-ranker tells of its work; absent where it has nothing to tell.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub notes: Vec<Note>,

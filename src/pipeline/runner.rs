@@ -191,7 +191,12 @@ impl Pipeline {
                 Ok(((), candidates.len()))
             });
             match (done, slot.on_failure) {
-                (Ok(()), _) => recorder.proposed(stage.name(), hits),
+                (Ok(()), _) => {
+                    recorder.proposed(stage.name(), hits);
+                    if let Some(report) = run.reports.last_mut() {
+                        report.notes.extend_from_slice(stage.notes());
+                    }
+                }
                 (Err(_), OnFailure::Skip) => {}
                 (Err(_), OnFailure::Rung(rung)) => return Err(rung),
             }

@@ -97,6 +97,11 @@ pub trait Retriever: Send {
         deadline: &Deadline,
         out: &mut Vec<Retrieved>,
     ) -> Result<(), StageError>;
+
+    /// What the last call did, for its report; each name at most once. Nothing where there is nothing to tell.
+    fn notes(&self) -> &[Note] {
+        &[]
+    }
 }
 
 impl Retriever for Box<dyn Retriever> {
@@ -116,6 +121,10 @@ impl Retriever for Box<dyn Retriever> {
         out: &mut Vec<Retrieved>,
     ) -> Result<(), StageError> {
         (**self).retrieve(context, quota, deadline, out)
+    }
+
+    fn notes(&self) -> &[Note] {
+        (**self).notes()
     }
 }
 

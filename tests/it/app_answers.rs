@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::app_support::{TestApp, ids};
 
 /// The stages of the funnel in the order in which they report.
-const STAGES: [&str; 28] = [
+const STAGES: [&str; 29] = [
     "session",
     "profile",
     "user_vector",
@@ -30,6 +30,7 @@ const STAGES: [&str; 28] = [
     "same_recording",
     "mmoe",
     "skip_penalty",
+    "satiation",
     "popularity_penalty",
     "dpp",
     "explore",
@@ -112,7 +113,10 @@ async fn metrics_count_what_was_answered() {
 
 #[actix_web::test]
 async fn weights_count_from_the_next_request() {
-    let app = TestApp::with(|config| (config.knobs.artist_window, config.rerank.album_window) = (1, 1));
+    let app = TestApp::with(|config| {
+        (config.knobs.artist_window, config.rerank.album_window) = (1, 1);
+        config.rerank.satiation.strength = 0.0;
+    });
     app.past("u1", [3, 4, 8]).await;
     let weigh = |complete: f32, skip: f32, like: f32| {
         json!({"blend": {"complete": complete, "skip": skip, "like": like}, "popularity_penalty": 0.3, "skip_penalty": 0.2,

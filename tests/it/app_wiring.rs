@@ -8,7 +8,7 @@ use segue::stages::observe::TraceStore;
 
 use crate::app_support::TestApp;
 
-const SERVING: [&str; 35] = [
+const SERVING: [&str; 36] = [
     "context session Skip",
     "context profile Skip",
     "context user_vector Skip",
@@ -32,6 +32,7 @@ const SERVING: [&str; 35] = [
     "filter same_recording",
     "rank mmoe",
     "rerank skip_penalty",
+    "rerank satiation",
     "rerank popularity_penalty",
     "rerank dpp",
     "rerank explore",
@@ -76,8 +77,10 @@ fn rerankers_follow_the_configuration() {
     let app = TestApp::with(|config| {
         (config.rerank.diversity, config.rerank.transitions) = (DiversityMethod::Mmr, false);
         (config.exploration.positions, config.exploration.more_positions) = (vec![], vec![]);
+        config.rerank.satiation.strength = 0.0;
     });
-    let expected = SERVING.into_iter().filter(|stage| !["rerank explore", "rerank transitions"].contains(stage));
+    let off = ["rerank satiation", "rerank explore", "rerank transitions"];
+    let expected = SERVING.into_iter().filter(|stage| !off.contains(stage));
     assert_eq!(wiring(&app), expected.map(|stage| stage.replace("dpp", "mmr")).collect::<Vec<_>>());
 }
 

@@ -13,6 +13,7 @@ mod app_listeners;
 mod app_next_tracks;
 mod app_replay;
 mod app_rules;
+mod app_skips;
 mod app_support;
 mod app_wiring;
 mod config;

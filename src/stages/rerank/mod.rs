@@ -1,4 +1,4 @@
-//! Re-rankers, in wiring order: skip penalty, popularity penalty, diversity (a determinantal point process or maximal
+//! Re-rankers, in wiring order: skip penalty, satiation, popularity penalty, diversity (a determinantal point process or maximal
 //! marginal relevance), exploration, separation, transitions. None of them touches a list that the caller brought (`POST /v1/rank`): that
 //! one is answered in rank order.
 
@@ -11,6 +11,7 @@ mod greedy;
 mod likeness;
 mod mmr;
 mod popularity_penalty;
+mod satiation;
 mod search;
 mod separation;
 mod skip_penalty;
@@ -25,6 +26,7 @@ pub use greedy::Objective;
 pub use likeness::Likeness;
 pub use mmr::Mmr;
 pub use popularity_penalty::PopularityPenalty;
+pub use satiation::Satiation;
 pub use separation::Separation;
 pub use skip_penalty::SkipPenalty;
 pub use transitions::{TransitionRules, Transitions};

@@ -5,7 +5,7 @@ use super::tower_queries::TowerQueries;
 use crate::config::QueryShares;
 use crate::domain::{ItemVectors, RequestContext, Retrieved, Source, TrackIx, UnitVector, by_score};
 use crate::index::{RowFilter, VectorIndex, dot};
-use crate::pipeline::{CandidateFilter, Deadline, Retriever, StageError};
+use crate::pipeline::{CandidateFilter, Deadline, Note, Retriever, StageError};
 
 /// The tracks nearest to the user vector and, with parts of the quota, to the seeds, the session and the long-term taste
 /// (`QueryShares`); a track that several find counts with the best similarity.
@@ -81,6 +81,10 @@ impl Retriever for TwoTower {
         };
         self.queries.ask(user, context, quota, search).map_err(index_fault)
     }
+
+    fn notes(&self) -> &[Note] {
+        self.queries.notes()
+    }
 }
 
 /// Adds `more` to `out`: each track once, with its better score, best first.
@@ -143,7 +147,7 @@ mod tests {
         let session = SessionState { liked_direction: vectors.row(9).to_vec(), ..SessionState::default() };
         let mut context = taste(request(), user.clone());
         context.session = Arc::new(session);
-        let shares = QueryShares { seeds: 0.0, session: 0.5, long_term: 0.0 };
+        let shares = QueryShares { seeds: 0.0, session: 0.5, ..QueryShares::default() };
         let index = Box::new(ExactIndex::new(Arc::clone(&vectors)));
         let found = hits(&mut TwoTower::new(index, Arc::clone(&vectors), shares, Vec::new()), &context, 20);
         assert!(rows(&found).contains(&9) && found.len() > 10);
