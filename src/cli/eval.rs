@@ -131,10 +131,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
 /// Everything that people and programs read.
 fn write(out: &Path, report: &EvalReport, table: &str, title: &str) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    let dials: [(&str, fn(&Dials) -> f32); 2] = [("discovery", |d| d.discovery), ("diversity", |d| d.diversity)];
-    let drawn = dials
-        .into_iter()
-        .filter_map(|(name, dial)| Some((format!("{name}.svg"), evaluate::dial_chart(report, name, dial)?)));
+    let drawn = evaluate::DIALS
+        .iter()
+        .filter_map(|dial| Some((format!("{}.svg", dial.name), evaluate::dial_chart(report, dial)?)));
     let files = [
         ("report.json".to_owned(), serde_json::to_string_pretty(report)?),
         ("report.txt".to_owned(), table.to_owned()),

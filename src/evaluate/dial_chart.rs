@@ -14,9 +14,22 @@ const TOP: f64 = 56.0;
 const PLOT_WIDTH: f64 = 180.0;
 const PLOT_HEIGHT: f64 = 100.0;
 
+/// A dial of the requests that lists can be drawn along.
+#[derive(Debug, Clone, Copy)]
+pub struct Dial {
+    /// Its name in requests.
+    pub name: &'static str,
+    of: fn(&Dials) -> f32,
+}
+
+/// All of them.
+pub const DIALS: [Dial; 2] =
+    [Dial { name: "discovery", of: |dials| dials.discovery }, Dial { name: "diversity", of: |dials| dials.diversity }];
+
 /// One small panel a figure over a dial of the requests, with 95 % bands, as an SVG document. Takes the systems that differ
 /// from the first one in this dial alone; `None` for fewer than two settings.
-pub fn dial_chart(report: &EvalReport, name: &str, dial: fn(&Dials) -> f32) -> Option<String> {
+pub fn dial_chart(report: &EvalReport, dial: &Dial) -> Option<String> {
+    let Dial { name, of: dial } = dial;
     let first = report.systems.first()?;
     let others = |dials: &Dials| dials.diversity + dials.discovery - dial(dials);
     let mut settings: Vec<_> = report
@@ -91,16 +104,16 @@ mod tests {
     #[test]
     fn draws_the_systems_that_differ_in_the_dial_alone() {
         let mut report = report();
-        assert!(dial_chart(&report, "discovery", |dials| dials.discovery).is_none());
+        assert!(dial_chart(&report, &DIALS[0]).is_none());
         let mut turned = report.systems[0].clone();
         turned.name = "segue, discovery 0.5".into();
         turned.dials.discovery = 0.5;
         let mut both = turned.clone();
         both.dials.diversity = 0.5;
         report.systems.extend([both, turned]);
-        let svg = dial_chart(&report, "discovery", |dials| dials.discovery).unwrap();
+        let svg = dial_chart(&report, &DIALS[0]).unwrap();
         assert_eq!((svg.matches(">0.5</text>").count(), svg.matches(">0</text>").count()), (DRAWN.len(), DRAWN.len()));
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
-        assert!(dial_chart(&report, "diversity", |dials| dials.diversity).is_none());
+        assert!(dial_chart(&report, &DIALS[1]).is_none());
     }
 }

@@ -28,7 +28,7 @@ pub use baselines::{GlobalPopular, MarketPopular, RecentArtists};
 pub use bootstrap::percentile_interval;
 pub use calibration::{Decile, calibration_error, log_loss};
 pub use chart::bar_chart;
-pub use dial_chart::dial_chart;
+pub use dial_chart::{DIALS, Dial, dial_chart};
 pub use flat_json::flat_json;
 pub use heads::LabelledPlay;
 pub use lists::ListMeasures;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::calibration::Decile;
 use super::chart::{bar_chart, escape};
-use super::dial_chart::dial_chart;
+use super::dial_chart::{DIALS, dial_chart};
 use super::report::{Estimate, EvalReport, HeadReport};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}\
@@ -26,10 +26,9 @@ pub fn html_page(report: &EvalReport, title: &str) -> String {
     );
     systems(&mut page, report);
     page.push_str(&bar_chart(report));
-    let dials: [(&str, fn(&super::Dials) -> f32); 2] = [("discovery", |d| d.discovery), ("diversity", |d| d.diversity)];
-    for (name, dial) in dials {
-        if let Some(chart) = dial_chart(report, name, dial) {
-            push(&mut page, format_args!("<h2>The dial <code>{name}</code></h2>{chart}"));
+    for dial in &DIALS {
+        if let Some(chart) = dial_chart(report, dial) {
+            push(&mut page, format_args!("<h2>The dial <code>{}</code></h2>{chart}", dial.name));
         }
     }
     pairs(&mut page, report);
