@@ -16,7 +16,7 @@ const LIKE: f32 = 2.0;
 /// Milliseconds of an hour.
 const HOUR_MS: f32 = 3_600_000.0;
 
-/// Subtracts `strength * satiation` from each score and sorts again, with satiation in 0..1 ([`satiation`]). A listener
+/// Subtracts `strength * satiation` from each score and sorts again, with satiation in 0..1 (`satiation`). A listener
 /// without history changes nothing. `O(n log tracks + heard candidates * recent plays)`.
 #[derive(Debug)]
 pub struct Satiation {
