@@ -111,7 +111,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
     /// A kill leaves the disk as it stood before some change; here every such moment is tried.
     #[test]
     fn exports_killed_anywhere_lose_and_repeat_nothing(

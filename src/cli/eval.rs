@@ -109,8 +109,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     }
     if let Some(other) = &args.against {
         let bundle = Arc::new(Bundle::load(other, &config, &runtime)?);
-        let as_of_ms = test_from_ms(Some(plan.test_from_ms), bundle.manifest.as_of_ms)?;
-        let plan = EvalConfig { test_from_ms: as_of_ms, ..plan.clone() };
+        test_from_ms(Some(plan.test_from_ms), bundle.manifest.as_of_ms)?;
         let others = evaluate(&config, &plan, &args, bundle, repeats)?;
         report.compare(others, &other.display().to_string(), plan.resamples)?;
     }

@@ -4,6 +4,8 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::report::Estimate;
+
 /// The central 95 % of `statistic` over resamples of the users with replacement; deterministic for a seed.
 ///
 /// `statistic` gets how often each user was drawn, `[users]`, and may be undefined (`None`) for a resample. `None` where it
@@ -28,6 +30,13 @@ pub fn percentile_interval(
         .collect();
     values.sort_unstable_by(f64::total_cmp);
     Some((quantile(&values, 0.025)?, quantile(&values, 0.975)?))
+}
+
+/// [`weighted_mean`] of all users and its interval; `None` without a row.
+pub(super) fn mean_estimate(sums: &[f64], rows: &[u32], resamples: usize, seed: u64) -> Option<Estimate> {
+    let value = weighted_mean(sums, rows, &vec![1; rows.len()])?;
+    let (low, high) = percentile_interval(rows.len(), resamples, seed, |weights| weighted_mean(sums, rows, weights))?;
+    Some(Estimate { value, low, high })
 }
 
 /// The quantile of sorted values by the nearest rank.

@@ -15,15 +15,9 @@ const FILLS: [&str; 6] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9",
 
 /// Bars for every metric and system with 95 % whiskers, as an SVG document. Each panel has its own scale from 0.
 pub fn bar_chart(report: &EvalReport) -> String {
-    let mut names: Vec<&'static str> = Vec::new();
-    for metric in report.systems.iter().flat_map(|system| &system.metrics) {
-        if !names.contains(&metric.name) {
-            names.push(metric.name);
-        }
-    }
     let mut body = String::new();
     let mut top = 0.0;
-    for name in names {
+    for name in report.metric_names() {
         top = panel(&mut body, report, name, top);
     }
     format!(
@@ -76,7 +70,7 @@ fn panel(body: &mut String, report: &EvalReport, name: &str, top: f64) -> f64 {
     y + GAP
 }
 
-fn push(body: &mut String, piece: std::fmt::Arguments<'_>) {
+pub(super) fn push(body: &mut String, piece: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = body.write_fmt(piece);
 }

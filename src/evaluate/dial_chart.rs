@@ -1,7 +1,6 @@
 //! What a dial does to the lists, as a drawing.
 
-use std::fmt::Write;
-
+use super::chart::push;
 use super::report::{Dials, Estimate, EvalReport};
 
 /// Figures drawn, one panel each.
@@ -53,7 +52,7 @@ pub fn dial_chart(report: &EvalReport, dial: &Dial) -> Option<String> {
     Some(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
          font-size=\"11\"><rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\
-         <text x=\"{LEFT}\" y=\"22\" font-size=\"15\">Lists along `{name}`, 0 to 1 ({} moments)</text>{body}</svg>\n",
+         <text x=\"{LEFT}\" y=\"22\" font-size=\"15\">Lists along {name}, 0 to 1 ({} moments)</text>{body}</svg>\n",
         report.moments
     ))
 }
@@ -69,30 +68,27 @@ fn panel(body: &mut String, figure: &str, points: &[(f64, Estimate)], (x, y): (f
     let lower = points.iter().rev().map(|(set, estimate)| place(*set, estimate.low));
     let band: Vec<String> = upper.chain(lower).collect();
     let line: Vec<String> = points.iter().map(|(set, estimate)| place(*set, estimate.value)).collect();
-    // Writing to a String cannot fail.
-    let _ = write!(
+    push(
         body,
-        "<text x=\"{x}\" y=\"{:.1}\" font-weight=\"bold\">{figure}</text>\
+        format_args!(
+            "<text x=\"{x}\" y=\"{:.1}\" font-weight=\"bold\">{figure}</text>\
          <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{high:.3}</text>\
          <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{low:.3}</text>\
          <path d=\"M{x} {y}v{PLOT_HEIGHT}h{PLOT_WIDTH}\" stroke=\"#888\" fill=\"none\"/>\
          <path d=\"M{}Z\" fill=\"#0072b2\" fill-opacity=\"0.2\"/>\
          <path d=\"M{}\" stroke=\"#0072b2\" stroke-width=\"2\" fill=\"none\"/>",
-        y - 8.0,
-        x - 4.0,
-        y + 8.0,
-        x - 4.0,
-        y + PLOT_HEIGHT,
-        band.join("L"),
-        line.join("L"),
+            y - 8.0,
+            x - 4.0,
+            y + 8.0,
+            x - 4.0,
+            y + PLOT_HEIGHT,
+            band.join("L"),
+            line.join("L"),
+        ),
     );
     for (set, _) in points {
-        let _ = write!(
-            body,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{set}</text>",
-            x + set * PLOT_WIDTH,
-            y + PLOT_HEIGHT + 14.0
-        );
+        let (x, y) = (x + set * PLOT_WIDTH, y + PLOT_HEIGHT + 14.0);
+        push(body, format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{set}</text>"));
     }
 }
 

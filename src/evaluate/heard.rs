@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::moments::begun;
 use super::slices::Slice;
-use crate::domain::{ArtistIx, Catalogue, Device, Event, EventType, TrackIx, UserId};
+use crate::domain::{ArtistIx, Catalogue, Device, Event, TrackIx, UserId};
 
 /// What one listener began to play.
 #[derive(Debug, Default)]
@@ -30,8 +31,7 @@ impl<'a> Heard<'a> {
 
     /// Counts an event, if it begins a play of a known track.
     pub(super) fn note(&mut self, event: &Event) {
-        let begun = event.track_id.as_ref().filter(|_| event.kind == EventType::PlayStart);
-        let Some(track) = begun.and_then(|id| self.catalogue.find(id.as_str())) else { return };
+        let Some(track) = begun(self.catalogue, event) else { return };
         if event.ts_ms < self.test_from_ms {
             self.tracks[track.at()] += 1;
         }
@@ -74,6 +74,7 @@ impl<'a> Heard<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::EventType;
     use crate::features::testing::{catalogue, event};
 
     #[test]

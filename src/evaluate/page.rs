@@ -1,9 +1,7 @@
 //! The result of an evaluation as one page without external resources.
 
-use std::fmt::Write;
-
 use super::calibration::Decile;
-use super::chart::{bar_chart, escape};
+use super::chart::{bar_chart, escape, push};
 use super::dial_chart::{DIALS, dial_chart};
 use super::report::{Estimate, EvalReport, HeadReport};
 
@@ -41,13 +39,7 @@ pub fn html_page(report: &EvalReport, title: &str) -> String {
 fn systems(page: &mut String, report: &EvalReport) {
     page.push_str("<h2>Systems</h2><table><tr><th>figure</th>");
     report.systems.iter().for_each(|system| push(page, format_args!("<th>{}</th>", escape(&system.name))));
-    let mut names: Vec<&str> = Vec::new();
-    for metric in report.systems.iter().flat_map(|system| &system.metrics) {
-        if !names.contains(&metric.name) {
-            names.push(metric.name);
-        }
-    }
-    for name in names {
+    for name in report.metric_names() {
         push(page, format_args!("</tr><tr><td>{name}</td>"));
         report.systems.iter().for_each(|system| push(page, format_args!("<td>{}</td>", cell(system.metric(name)))));
     }
@@ -123,11 +115,6 @@ fn slices(page: &mut String, report: &EvalReport) {
 fn cell(estimate: Option<Estimate>) -> String {
     let shown = |e: Estimate| format!("{:.4} <small>[{:.4}, {:.4}]</small>", e.value, e.low, e.high);
     estimate.map_or_else(|| "-".to_owned(), shown)
-}
-
-fn push(page: &mut String, piece: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    let _ = page.write_fmt(piece);
 }
 
 #[cfg(test)]

@@ -127,6 +127,17 @@ pub struct EvalReport {
 pub struct OtherMoments(u64, u64);
 
 impl EvalReport {
+    /// The names of all metrics of all systems, each once, in the order of their first.
+    pub fn metric_names(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for metric in self.systems.iter().flat_map(|system| &system.metrics) {
+            if !names.contains(&metric.name) {
+                names.push(metric.name);
+            }
+        }
+        names
+    }
+
     /// Takes the first system of another evaluation in after the own first one, as `name`, and compares the two.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::bootstrap::{percentile_interval, weighted_mean};
-use super::report::{Estimate, MetricReport};
+use super::bootstrap::mean_estimate;
+use super::report::MetricReport;
 use crate::domain::Device;
 
 /// Steps of how often something was played: 0, 1 or 2, 3 to 9, and so on.
@@ -113,9 +113,7 @@ fn metric<const N: usize>(
             rows[place] += 1;
         }
     }
-    let value = weighted_mean(&sums, &rows, &vec![1; users.len()])?;
-    let (low, high) = percentile_interval(users.len(), resamples, seed, |w| weighted_mean(&sums, &rows, w))?;
-    Some(MetricReport { name, estimate: Estimate { value, low, high } })
+    Some(MetricReport { name, estimate: mean_estimate(&sums, &rows, resamples, seed)? })
 }
 
 #[cfg(test)]

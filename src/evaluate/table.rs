@@ -22,16 +22,10 @@ pub fn text_table(report: &EvalReport) -> String {
 }
 
 fn system_rows(report: &EvalReport) -> Vec<Vec<String>> {
-    let mut names: Vec<&str> = Vec::new();
-    for metric in report.systems.iter().flat_map(|system| &system.metrics) {
-        if !names.contains(&metric.name) {
-            names.push(metric.name);
-        }
-    }
     let row = |title: &str, cells: Vec<String>| [title.to_owned()].into_iter().chain(cells).collect();
     let systems = &report.systems;
     let mut rows = vec![row("", systems.iter().map(|system| system.name.clone()).collect())];
-    for name in names {
+    for name in report.metric_names() {
         let cell = |estimate: Option<Estimate>| estimate.as_ref().map_or_else(|| "-".to_owned(), show);
         rows.push(row(name, systems.iter().map(|system| cell(system.metric(name))).collect()));
     }

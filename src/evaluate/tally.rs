@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::bootstrap::{percentile_interval, weighted_mean};
+use super::bootstrap::mean_estimate;
 use super::ranking::{ndcg_at, recall_at, reciprocal_rank_at};
-use super::report::{ByListener, Dials, Estimate, MetricReport, SystemReport};
+use super::report::{ByListener, Dials, MetricReport, SystemReport};
 use super::spread::Spread;
 use crate::domain::{Answer, CandidateSet, Source, TrackIx};
 
@@ -120,11 +120,7 @@ impl Tally {
     /// Means, intervals and summaries; no metric without a moment.
     pub(super) fn report(self, resamples: usize, seed: u64) -> SystemReport {
         let users = self.rows.len();
-        let estimate = |sums: &Vec<f64>| {
-            let value = weighted_mean(sums, &self.rows, &vec![1; users])?;
-            let (low, high) = percentile_interval(users, resamples, seed, |w| weighted_mean(sums, &self.rows, w))?;
-            Some(Estimate { value, low, high })
-        };
+        let estimate = |sums: &Vec<f64>| mean_estimate(sums, &self.rows, resamples, seed);
         let told = METRICS.iter().zip(&self.sums).enumerate().filter(|(at, _)| *at != TOWER || self.has_tower);
         let told: Vec<_> = told.map(|(_, named)| named).collect();
         let means = told.iter().filter_map(|(name, sums)| Some(MetricReport { name, estimate: estimate(sums)? }));
@@ -146,7 +142,7 @@ impl Tally {
 pub(super) mod tests {
     use super::super::calibration::Decile;
     use super::super::pairs::pairs;
-    use super::super::report::{EvalReport, HeadReport};
+    use super::super::report::{Estimate, EvalReport, HeadReport};
     use super::super::slices::{Slice, Slices};
     use super::*;
     use crate::domain::Retrieved;
