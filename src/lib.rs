@@ -23,6 +23,7 @@ pub mod inference;
 pub mod metrics;
 pub mod pipeline;
 pub mod replay;
+pub mod simulate;
 pub mod stages;
 pub mod startup;
 pub mod store;

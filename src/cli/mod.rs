@@ -17,6 +17,7 @@ mod index;
 mod progress;
 mod replay;
 mod serve;
+mod simulate;
 mod world;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ enum Command {
     #[command(subcommand)]
     Audio(audio::Command),
     Replay(replay::Args),
+    Simulate(simulate::Args),
 }
 
 /// Parses the process's arguments, runs the sub-command and prints its error, if any, to standard error.
@@ -78,6 +80,7 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Audio(command) => audio::run(command),
         Command::Replay(args) => replay::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,7 @@
 //! The result of an evaluation as a drawing.
 
-use std::fmt::Write;
-
 use super::report::{EvalReport, MetricReport};
+use super::svg::{escape, push};
 
 const WIDTH: f64 = 760.0;
 const LABEL: f64 = 170.0;
@@ -68,15 +67,6 @@ fn panel(body: &mut String, report: &EvalReport, name: &str, top: f64) -> f64 {
         y += BAR + GAP;
     }
     y + GAP
-}
-
-pub(super) fn push(body: &mut String, piece: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    let _ = body.write_fmt(piece);
-}
-
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a dial does to the lists, as a drawing.
 
-use super::chart::push;
 use super::report::{Dials, Estimate, EvalReport};
+use super::svg::push;
 
 /// Figures drawn, one panel each.
 const DRAWN: [&str; 6] = ["ndcg@20", "new_artists@20", "novelty@20", "coverage@20", "gini@20", "distance@20"];

@@ -20,6 +20,7 @@ mod report;
 mod run;
 mod slices;
 mod spread;
+pub(crate) mod svg;
 mod table;
 mod tally;
 

@@ -1,9 +1,10 @@
 //! The result of an evaluation as one page without external resources.
 
 use super::calibration::Decile;
-use super::chart::{bar_chart, escape, push};
+use super::chart::bar_chart;
 use super::dial_chart::{DIALS, dial_chart};
 use super::report::{Estimate, EvalReport, HeadReport};
+use super::svg::{escape, push};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}\
 table{border-collapse:collapse;margin:1em 0;display:block;overflow-x:auto}td,th{padding:.25em .7em;text-align:right;\

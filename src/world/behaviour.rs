@@ -3,17 +3,10 @@
 use rand::RngExt;
 
 use super::catalogue::World;
+use super::event::Told;
 use super::listener::Listener;
 use super::session::Intent;
 use crate::domain::{EndReason, EventType, StartReason};
-
-/// Something a listener does while a track sounds.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Aside {
-    pub(super) kind: EventType,
-    pub(super) ts_ms: i64,
-    pub(super) position_ms: u32,
-}
 
 /// One play from start to end.
 #[derive(Debug, Clone)]
@@ -27,18 +20,27 @@ pub(super) struct Play {
     pub(super) reason_start: StartReason,
     pub(super) skipped: bool,
     pub(super) stopped: bool,
-    pub(super) asides: Vec<Aside>,
+    pub(super) asides: Vec<Told>,
 }
 
-/// Lets a listener hear a track: how well it fits decides between finishing, skipping and leaving.
-pub(super) fn play(world: &World, listener: &mut Listener, intent: Intent, track: u32, start_ms: i64) -> Play {
+/// Lets a listener hear a track: how well it fits decides between finishing, skipping and leaving. `weariness`: what the
+/// session before it adds to the log-odds of a skip.
+pub(super) fn play(
+    world: &World,
+    listener: &mut Listener,
+    intent: Intent,
+    track: u32,
+    start_ms: i64,
+    weariness: f32,
+) -> Play {
     let song = &world.songs[track as usize];
     let artist = &world.artists[song.artist as usize];
     let fit = super::cosine(&listener.taste, &artist.latent);
     let mood = (song.energy - intent.energy).abs();
     let tired = listener.satiation(track, start_ms);
     let known = listener.favourites.contains(&song.artist);
-    let leaning = -0.1 - 2.0 * fit + 2.4 * mood + 1.6 * tired - 0.5 * f32::from(known) + listener.impatience;
+    let leaning =
+        -0.1 - 2.0 * fit + 2.4 * mood + 1.6 * tired - 0.5 * f32::from(known) + listener.impatience + weariness;
     let skip = 1.0 / (1.0 + (-leaning).exp());
     let skipped = listener.rng.random::<f32>() < skip;
     let stopped = !skipped && listener.rng.random_bool(0.02);
@@ -79,19 +81,19 @@ fn skip_point(listener: &mut Listener, skip: f32, duration_ms: u32) -> u32 {
 }
 
 /// Pauses and seeks: no verdicts. Returns how long the music rested, ms.
-fn pauses(listener: &mut Listener, start_ms: i64, played_ms: u32, asides: &mut Vec<Aside>) -> i64 {
+fn pauses(listener: &mut Listener, start_ms: i64, played_ms: u32, asides: &mut Vec<Told>) -> i64 {
     if played_ms < 20_000 || !listener.rng.random_bool(0.03) {
         return 0;
     }
     let position_ms = listener.rng.random_range(5_000..played_ms);
     let at = start_ms + i64::from(position_ms);
     if listener.rng.random_bool(0.3) {
-        asides.push(Aside { kind: EventType::Seek, ts_ms: at, position_ms });
+        asides.push(Told { kind: EventType::Seek, ts_ms: at, position_ms });
         return 0;
     }
     let rest = listener.rng.random_range(2_000..600_000);
-    asides.push(Aside { kind: EventType::Pause, ts_ms: at, position_ms });
-    asides.push(Aside { kind: EventType::Resume, ts_ms: at + rest, position_ms });
+    asides.push(Told { kind: EventType::Pause, ts_ms: at, position_ms });
+    asides.push(Told { kind: EventType::Resume, ts_ms: at + rest, position_ms });
     rest
 }
 
@@ -101,7 +103,7 @@ fn verdicts(
     skip: f32,
     skipped: bool,
     (start_ms, played_ms): (i64, u32),
-    asides: &mut Vec<Aside>,
+    asides: &mut Vec<Told>,
 ) {
     let dice = listener.rng.random::<f32>();
     let kind = if skipped {
@@ -118,5 +120,5 @@ fn verdicts(
         }
     };
     let position_ms = (played_ms as f32 * (0.2 + 0.6 * listener.rng.random::<f32>())) as u32;
-    asides.push(Aside { kind, ts_ms: start_ms + i64::from(position_ms), position_ms });
+    asides.push(Told { kind, ts_ms: start_ms + i64::from(position_ms), position_ms });
 }

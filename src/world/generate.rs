@@ -5,10 +5,11 @@ use std::path::Path;
 use rand_distr::{Distribution, Poisson};
 
 use super::behaviour::Play;
-use super::catalogue::{MARKETS, World};
+use super::catalogue::World;
+use super::event::{Told, event};
 use super::listener::Listener;
 use super::{WorldConfig, WorldError, session};
-use crate::domain::{Event, EventId, EventType, IdError, SessionId, TrackId, UserId};
+use crate::domain::{EventType, IdError};
 use crate::tables::{EventWriter, TableError, write_tracks};
 
 const DAY_MS: i64 = 86_400_000;
@@ -34,11 +35,9 @@ pub struct WorldSummary {
 
 /// One event before it has an id: what a day's buffer holds.
 struct Pending {
-    ts_ms: i64,
+    told: Told,
     listener: u32,
     session: u32,
-    kind: EventType,
-    position_ms: u32,
     play: std::rc::Rc<Play>,
 }
 
@@ -54,7 +53,7 @@ pub fn generate(config: &WorldConfig, out: &Path, progress: &dyn Fn(u64, u64)) -
     let mut summary = WorldSummary { artists: world.artists.len() as u64, ..WorldSummary::default() };
     summary.tracks = write_catalogue(&world, &out.join("tracks.parquet"))?;
     let mut listeners: Vec<Listener> =
-        (0..config.listeners).map(|n| Listener::new(&world, n, config.start_day(), config.days)).collect();
+        (0..config.listeners).map(|n| Listener::new(&world, u64::from(n), config.start_day(), config.days)).collect();
     let events = out.join("events.parquet");
     let mut writer = EventWriter::create(&events)?;
     let mut pending: Vec<Pending> = Vec::new();
@@ -63,12 +62,13 @@ pub fn generate(config: &WorldConfig, out: &Path, progress: &dyn Fn(u64, u64)) -
         for (n, listener) in listeners.iter_mut().enumerate() {
             live_a_day(&world, listener, n as u32, day, &mut pending, &mut summary);
         }
-        pending.sort_by_key(|event| event.ts_ms);
+        pending.sort_by_key(|event| event.told.ts_ms);
         let end = i64::from(day + 1) * DAY_MS;
         let last = day + 1 == config.end_day;
-        let due = if last { pending.len() } else { pending.partition_point(|event| event.ts_ms < end) };
-        for event in pending.drain(..due) {
-            let event = to_event(&world, &listeners[event.listener as usize], &event, number)
+        let due = if last { pending.len() } else { pending.partition_point(|event| event.told.ts_ms < end) };
+        for Pending { told, listener, session, play } in pending.drain(..due) {
+            let who = (&listeners[listener as usize], listener, session);
+            let event = event(&world, who, &play, told, format!("e{number}"))
                 .map_err(|fault| TableErrorAt(&events).because(fault))?;
             writer.write(&event)?;
             number += 1;
@@ -136,36 +136,8 @@ fn push_events(
     pending: &mut Vec<Pending>,
     summary: &mut WorldSummary,
 ) {
-    let mut push = |kind, ts_ms, position_ms| {
-        pending.push(Pending { ts_ms, listener, session, kind, position_ms, play: std::rc::Rc::clone(&play) });
-    };
-    push(EventType::PlayStart, play.start_ms, 0);
-    for aside in &play.asides {
-        summary.likes += u64::from(matches!(aside.kind, EventType::Like | EventType::AddToPlaylist));
-        push(aside.kind, aside.ts_ms, aside.position_ms);
+    for told in play.tells() {
+        summary.likes += u64::from(matches!(told.kind, EventType::Like | EventType::AddToPlaylist));
+        pending.push(Pending { told, listener, session, play: std::rc::Rc::clone(&play) });
     }
-    push(play.ending, play.end_ms, play.played_ms);
-}
-
-fn to_event(world: &World, listener: &Listener, pending: &Pending, number: u64) -> Result<Event, IdError> {
-    let play = &pending.play;
-    let starts = pending.kind == EventType::PlayStart;
-    let ends = pending.kind == play.ending;
-    Ok(Event {
-        event_id: EventId::new(format!("e{number}"))?,
-        user_id: UserId::new(format!("u{}", pending.listener))?,
-        session_id: SessionId::new(format!("s{}-{}", pending.listener, pending.session))?,
-        kind: pending.kind,
-        ts_ms: pending.ts_ms,
-        track_id: Some(TrackId::new(format!("t{}", play.track))?),
-        position_ms: Some(pending.position_ms),
-        duration_ms: Some(world.songs[play.track as usize].duration_ms),
-        played_ms: ends.then_some(play.played_ms),
-        reason_start: starts.then_some(play.reason_start),
-        reason_end: ends.then_some(play.reason_end),
-        recommendation_id: None,
-        market: Some(MARKETS[listener.market as usize].into()),
-        device: Some(listener.device),
-        local_hour: Some(listener.local_hour(pending.ts_ms)),
-    })
 }

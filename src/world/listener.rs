@@ -48,8 +48,8 @@ pub(super) struct Listener {
 
 impl Listener {
     /// The listener with this number.
-    pub(super) fn new(world: &World, number: u32, start_day: i32, days: u32) -> Self {
-        let mut rng = stream(world.seed, LISTENER, u64::from(number));
+    pub(super) fn new(world: &World, number: u64, start_day: i32, days: u32) -> Self {
+        let mut rng = stream(world.seed, LISTENER, number);
         let mut genres = [(0u8, 0.0f32); 3];
         for (place, share) in [(0, 0.6), (1, 0.27), (2, 0.13)] {
             genres[place] = (populated_genre(world, &mut rng), share);

@@ -8,12 +8,15 @@ mod audio;
 mod behaviour;
 mod catalogue;
 mod config;
+mod crowd;
+mod event;
 mod generate;
 mod listener;
 mod names;
 mod session;
 
 pub use config::{WorldConfig, WorldError};
+pub use crowd::{Asking, Crowd, Heard};
 pub use generate::{WorldSummary, generate};
 
 use rand_chacha::ChaCha8Rng;

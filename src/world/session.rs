@@ -23,7 +23,7 @@ const INTENTS: [Intent; 5] = [
 ];
 
 /// How likely each intent is at an hour.
-fn intent_at(hour: u8, listener: &mut Listener) -> Intent {
+pub(super) fn intent_at(hour: u8, listener: &mut Listener) -> Intent {
     let weights: [f32; 5] = match hour {
         6..=8 => [1.0, 4.0, 1.0, 0.2, 1.0],
         9..=16 => [4.0, 1.0, 1.0, 0.3, 1.0],
@@ -48,7 +48,7 @@ pub(super) fn simulate(world: &World, listener: &mut Listener, start_ms: i64, pl
     listener.sessions += 1;
     for _ in 0..200 {
         let Some(track) = choose(world, listener, intent, last.as_ref(), now) else { break };
-        let next = play(world, listener, intent, track, now);
+        let next = play(world, listener, intent, track, now, 0.0);
         now = next.end_ms + listener.rng.random_range(300..4_000);
         let stopped = next.stopped;
         plays.push(next.clone());
@@ -61,7 +61,13 @@ pub(super) fn simulate(world: &World, listener: &mut Listener, start_ms: i64, pl
 }
 
 /// The next track: the album goes on, the artist stays, a neighbour follows, an old favourite returns, or something new.
-fn choose(world: &World, listener: &mut Listener, intent: Intent, last: Option<&Play>, now: i64) -> Option<u32> {
+pub(super) fn choose(
+    world: &World,
+    listener: &mut Listener,
+    intent: Intent,
+    last: Option<&Play>,
+    now: i64,
+) -> Option<u32> {
     for _ in 0..12 {
         let track = propose(world, listener, intent, last);
         let song = &world.songs[track as usize];

@@ -84,3 +84,43 @@ fn names_read_like_music() {
     assert!(!row.title.is_empty() && row.artist_name.chars().any(char::is_uppercase), "{row:?}");
     assert_eq!(row, world.row(3).unwrap());
 }
+
+/// Listeners still there after 40 days of tracks that `next` gives.
+fn present_after(mut next: impl FnMut(&mut Crowd, u32) -> Option<u32>) -> usize {
+    let config = small();
+    let mut crowd = Crowd::new(&config, 300, 1).unwrap();
+    for day in 0..40 {
+        for (start_ms, listener) in crowd.begin_day(config.end_day + day) {
+            crowd.sit_down(listener, start_ms);
+            while let Some(track) = next(&mut crowd, listener) {
+                let Some(heard) = crowd.hear(listener, track).unwrap() else { break };
+                assert_eq!(heard.events[0].session_id, heard.events[heard.events.len() - 1].session_id);
+                assert!(heard.events.windows(2).all(|pair| pair[0].ts_ms <= pair[1].ts_ms));
+                if heard.leaves {
+                    break;
+                }
+            }
+            crowd.stand_up(listener);
+            assert!(crowd.asking(listener).is_none());
+        }
+    }
+    crowd.present()
+}
+
+#[test]
+fn listeners_stay_for_music_they_like_and_leave_over_one_song() {
+    let own = present_after(Crowd::own_choice);
+    let one = present_after(|_, _| Some(0));
+    assert!(own > one, "{own} stay with what they choose, {one} with one song again and again");
+    assert_eq!(own, present_after(Crowd::own_choice));
+}
+
+#[test]
+fn a_crowd_knows_the_tracks_of_its_world() {
+    let (dir, _) = made(&small());
+    let catalogue = || Catalogue::new(read_tracks(&dir.path().join("tracks.parquet")).unwrap()).unwrap();
+    assert_eq!(Crowd::new(&small(), 1, 1).unwrap().stranger(&catalogue()), None);
+    let other = Crowd::new(&WorldConfig { seed: 8, ..small() }, 1, 1).unwrap();
+    assert!(other.stranger(&catalogue()).is_some());
+    assert!(Crowd::new(&WorldConfig { tracks: 9, ..small() }, 1, 1).is_err());
+}

@@ -64,6 +64,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("evaluate", &["domain", "pipeline", "config", "tables", "features", "stages", "bundle", "backfill", "app"]),
+    (
+        "simulate",
+        &[
+            "domain",
+            "pipeline",
+            "config",
+            "metrics",
+            "features",
+            "stages",
+            "bundle",
+            "world",
+            "evaluate::Estimate",
+            "evaluate::svg",
+            "app",
+        ],
+    ),
     ("http", &["domain", "pipeline", "config", "metrics", "features", "events", "stages", "bundle", "replay", "app"]),
     (
         "startup",
@@ -104,6 +120,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "import",
             "backfill",
             "evaluate",
+            "simulate",
             "app",
             "startup",
         ],
@@ -129,6 +146,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("realfft", &["audio/"]),
     ("rusqlite", &["events/embedded/", "vault/"]),
     ("serde_arrow", &["tables/"]),
+    ("statrs", &["simulate/"]),
     ("symphonia", &["audio/"]),
 ];
 

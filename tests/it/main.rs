@@ -26,4 +26,5 @@ mod http_support;
 mod layering;
 mod ops_binary;
 mod ops_dashboard;
+mod simulate;
 mod sources;
