@@ -174,6 +174,15 @@ mod tests {
     }
 
     #[test]
+    fn the_fastest_comes_last_and_is_chosen() {
+        let names: Vec<&str> = all().iter().map(|kernels| kernels.name()).collect();
+        // Read by scripts/test-avx512 and scripts/test-neon.
+        println!("kernels: {}", names.join(" "));
+        assert_eq!(names.first(), Some(&"scalar"));
+        assert_eq!(names.last(), Some(&fastest().name()));
+    }
+
+    #[test]
     fn sums_that_reach_the_threshold_are_marked() {
         // One pair of tables that count the code itself; row r has codes r % 16 and 0.
         let tables: Vec<u8> = (0..32).map(|code| code % 16).collect();
