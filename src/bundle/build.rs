@@ -1,11 +1,12 @@
 //! Building: tables and models in, a bundle out.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::count::{Counted, count_plays};
 use super::embed::embed;
-use super::layout::{GLOBAL_TOP, INTENTS, PARITY, POPULARITY, RULES, TRACKS, VECTORS};
+use super::layout::{CARD, GLOBAL_TOP, INTENTS, PARITY, POPULARITY, RULES, TRACKS, VECTORS};
 use super::manifest::{FORMAT, MANIFEST, Manifest, ModelEntry, check_version};
 use super::sources::{self, AsOf, RowsSchema};
 use super::staging::Staging;
@@ -25,7 +26,7 @@ pub const DEFAULT_HALF_LIFE_DAYS: f32 = 14.0;
 pub struct BuildConfig {
     /// Canonical tables: `tracks.parquet`, `events.parquet`.
     pub data: PathBuf,
-    /// Models, with `training.json` and `parity.json` if there are some. Without `ranker.onnx` the bundle has no ranker.
+    /// Models, with `training.json`, `parity.json` and `model_card.md` if there are some. Without `ranker.onnx` the bundle has no ranker.
     pub models: PathBuf,
     /// Changes of the catalogue that the tables lack: what a server wrote to its `catalogue.changes`.
     pub changes: Option<PathBuf>,
@@ -127,7 +128,7 @@ pub fn build(
 /// The models that go into the bundle, checked.
 struct Models {
     item_tower: Model,
-    kinds: Vec<ModelKind>,
+    entries: BTreeMap<String, ModelEntry>,
     dim: usize,
 }
 
@@ -139,14 +140,16 @@ impl Models {
         };
         let user_tower = read(ModelKind::UserTower)?;
         let dim = Model::dim_of_user_tower(runtime, &user_tower)?;
-        OrtUserTower::new(&Model::load(runtime, ModelKind::UserTower, dim, user_tower)?)?;
+        let user_tower = Model::load(runtime, ModelKind::UserTower, dim, user_tower)?;
+        OrtUserTower::new(&user_tower)?;
         let item_tower = Model::load(runtime, ModelKind::ItemTower, dim, read(ModelKind::ItemTower)?)?;
-        let mut kinds = vec![ModelKind::UserTower, ModelKind::ItemTower];
+        let mut models = vec![user_tower, item_tower.clone()];
         if directory.join(ModelKind::Ranker.file()).exists() {
-            Model::load(runtime, ModelKind::Ranker, dim, read(ModelKind::Ranker)?)?;
-            kinds.push(ModelKind::Ranker);
+            models.push(Model::load(runtime, ModelKind::Ranker, dim, read(ModelKind::Ranker)?)?);
         }
-        Ok(Self { item_tower, kinds, dim })
+        let entry = |model: &Model| (model.kind().name().to_owned(), ModelEntry::from(model));
+        let entries = models.iter().map(entry).collect();
+        Ok(Self { item_tower, entries, dim })
     }
 }
 
@@ -164,7 +167,7 @@ fn write_files(
     } else {
         staging.copy(&config.data.join(TRACKS), TRACKS)?;
     }
-    for name in ModelKind::ALL.map(ModelKind::file).into_iter().chain([PARITY]) {
+    for name in ModelKind::ALL.map(ModelKind::file).into_iter().chain([PARITY, CARD]) {
         let source = config.models.join(name);
         if source.exists() {
             staging.copy(&source, name)?;
@@ -200,7 +203,6 @@ fn manifest(
     index: &IndexHandle,
 ) -> Result<Manifest, BundleError> {
     let files = staging.entries()?;
-    let entry = |kind: &ModelKind| (kind.name().to_owned(), ModelEntry::of(*kind, models.dim));
     Ok(Manifest {
         format: FORMAT,
         version: config.version.clone().unwrap_or_else(|| version(counted.as_of_ms, &files)),
@@ -212,7 +214,7 @@ fn manifest(
         engine: index.engine(),
         catalogue: parts::sizes(catalogue),
         trained: rows.sizes(),
-        models: models.kinds.iter().map(entry).collect(),
+        models: models.entries.clone(),
         training: sources::training(&config.models)?,
         files,
     })

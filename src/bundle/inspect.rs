@@ -2,7 +2,23 @@
 
 use std::fmt::{self, Write as _};
 
-use super::Manifest;
+use std::path::Path;
+
+use super::layout::CARD;
+use super::{BundleError, Manifest, digest};
+
+/// The text of the bundle's model card; `None` where it has none.
+///
+/// # Errors
+/// The card cannot be read or is not the one that the manifest lists.
+pub fn model_card(directory: &Path, manifest: &Manifest) -> Result<Option<String>, BundleError> {
+    let Some(entry) = manifest.file(CARD) else { return Ok(None) };
+    let text = std::fs::read(directory.join(CARD)).map_err(|e| BundleError::file(CARD, e))?;
+    if digest::of_bytes(&text) != entry.sha256 {
+        return Err(BundleError::file(CARD, "altered: its SHA-256 is not the manifest's"));
+    }
+    String::from_utf8(text).map(Some).map_err(|_| BundleError::file(CARD, "not UTF-8"))
+}
 
 impl Manifest {
     /// The manifest as aligned text, one fact a line.
@@ -27,7 +43,8 @@ impl Manifest {
         fact("plays", &format_args!("{}, half-life {} days", self.plays, self.half_life_days))?;
         fact("index", &self.engine.name())?;
         for (name, model) in &self.models {
-            fact(name, &format_args!("{} -> {}", model.inputs.join(", "), model.output))?;
+            let opset = model.opset.map_or_else(String::new, |opset| format!(", opset {opset}"));
+            fact(name, &format_args!("{} -> {}{opset}", model.inputs.join(", "), model.output))?;
         }
         for (name, value) in &self.training {
             fact("training", &format_args!("{name} = {value}"))?;

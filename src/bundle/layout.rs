@@ -23,6 +23,8 @@ pub(super) const GLOBAL_TOP: &str = "global_top.json";
 pub(super) const INTENTS: &str = "intents.json";
 /// What PyTorch computed for a few rows.
 pub(super) const PARITY: &str = "parity.json";
+/// What the models are and how good they were, for people.
+pub(super) const CARD: &str = "model_card.md";
 /// The links of the HNSW index.
 pub(super) const GRAPH: &str = GRAPH_FILE;
 /// The cells of the lists index.
@@ -57,6 +59,7 @@ const PARTS: &[Part] = &[
     Part { name: GLOBAL_TOP, required: true, max_bytes: MIB },
     Part { name: INTENTS, required: true, max_bytes: MIB },
     Part { name: PARITY, required: false, max_bytes: 64 * MIB },
+    Part { name: CARD, required: false, max_bytes: MIB },
     Part { name: GRAPH, required: false, max_bytes: 512 * GIB },
     Part { name: FLAT, required: false, max_bytes: 512 * GIB },
 ];

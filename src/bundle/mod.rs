@@ -29,6 +29,7 @@ pub use build::{BuildConfig, DEFAULT_HALF_LIFE_DAYS, Progress, build};
 pub use changes::{Change, ChangeLog, Folded};
 pub use embed::embed_new;
 pub use error::BundleError;
+pub use inspect::model_card;
 pub use intents::default_rules;
 pub use layout::VECTORS;
 pub use load::Bundle;

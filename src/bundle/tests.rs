@@ -4,7 +4,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::{AsOf, Bundle, BundleError, Change, ChangeLog, Manifest, build, embed_new, fixture, parts, verify};
+use super::{
+    AsOf, Bundle, BundleError, Change, ChangeLog, Manifest, build, embed_new, fixture, model_card, parts, verify,
+};
 use crate::config::{Config, Engine};
 use crate::domain::{Track, TrackId, TrackIx, UnitVector};
 use crate::inference::{ModelKind, OrtRanker, OrtUserTower, RankerModel, UserTower, parity, test_runtime};
@@ -39,6 +41,28 @@ fn what_is_built_loads_and_serves() {
     let mut ranker = OrtRanker::new(bundle.ranker.as_ref().unwrap()).unwrap();
     ranker.score(&[0.1; 34], &[0.1; 5 * 21], &[0.1; 5 * 24], 5, &mut scores).unwrap();
     assert_eq!(scores.len(), 15);
+}
+
+#[test]
+fn the_model_card_goes_along_and_is_shown_unless_altered() {
+    let root = tempfile::tempdir().unwrap();
+    let (directory, manifest) = fixture::bundle(root.path());
+    assert_eq!(model_card(&directory, &manifest).unwrap(), None);
+    assert_eq!(manifest.models["ranker"].opset, Some(17));
+
+    let mut config = fixture::config(root.path());
+    let models = root.path().join("models");
+    std::fs::create_dir(&models).unwrap();
+    for kind in ModelKind::ALL {
+        std::fs::copy(config.models.join(kind.file()), models.join(kind.file())).unwrap();
+    }
+    std::fs::write(models.join("model_card.md"), "# Model card\n").unwrap();
+    (config.models, config.out) = (models, root.path().join("carded"));
+    let manifest = build(&config, &test_runtime(), &mut |_| {}).unwrap().0;
+    assert_eq!(load(&config.out).unwrap().manifest, manifest);
+    assert_eq!(model_card(&config.out, &manifest).unwrap().as_deref(), Some("# Model card\n"));
+    std::fs::write(config.out.join("model_card.md"), "# Model cart\n").unwrap();
+    assert!(model_card(&config.out, &manifest).unwrap_err().to_string().starts_with("model_card.md: altered"));
 }
 
 #[test]

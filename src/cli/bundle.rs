@@ -126,6 +126,9 @@ fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(&manifest)?);
     } else {
         print!("{}", manifest.table());
+        if let Some(card) = bundle::model_card(&args.bundle, &manifest)? {
+            print!("\n{card}");
+        }
     }
     Ok(())
 }

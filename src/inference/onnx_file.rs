@@ -92,6 +92,21 @@ pub(super) fn weights(model: &[u8]) -> Result<Vec<Weight>, String> {
     Ok(found)
 }
 
+/// The version of ONNX's standard operators that the file asks for; `None` where it says none. `O(top-level fields)`.
+pub(super) fn opset(model: &[u8]) -> Option<u64> {
+    fields(model).filter_map(Result::ok).filter(|(field, _)| *field == 8).find_map(|(_, entry)| {
+        let (mut domain, mut version) = ("", None);
+        for (number, payload) in fields(entry).filter_map(Result::ok) {
+            match number {
+                1 => domain = std::str::from_utf8(payload).ok()?,
+                2 => version = Some(varint(payload).ok()?.0),
+                _ => {}
+            }
+        }
+        version.filter(|_| matches!(domain, "" | "ai.onnx"))
+    })
+}
+
 fn weight(tensor: &[u8]) -> Result<Option<Weight>, String> {
     let (mut kind, mut name, mut dims, mut raw) = (0, "", Vec::new(), None);
     for field in fields(tensor) {
@@ -182,6 +197,14 @@ mod tests {
     fn field(number: u8, payload: &[u8]) -> Vec<u8> {
         let (low, high) = (payload.len() as u8 & 0x7f | 0x80, (payload.len() >> 7) as u8);
         [&[number << 3 | 2, low, high], payload].concat()
+    }
+
+    #[test]
+    fn opset_is_that_of_the_standard_operators() {
+        let entry = |domain: &[u8], version| field(8, &[field(1, domain), vec![2 << 3, version]].concat());
+        assert_eq!(opset(&[entry(b"com.microsoft", 1), entry(b"", 18)].concat()), Some(18));
+        assert_eq!(opset(&entry(b"ai.onnx.ml", 3)), None);
+        assert_eq!(opset(include_bytes!("../../tests/data/models/ranker.onnx")), Some(17));
     }
 
     #[test]

@@ -62,6 +62,11 @@ impl Model {
         self.kind
     }
 
+    /// Version of ONNX's standard operators that the file asks for; `None` where it asks for none.
+    pub fn opset(&self) -> Option<u64> {
+        onnx_file::opset(&self.bytes)
+    }
+
     /// Dimension of the space.
     pub fn dim(&self) -> usize {
         self.dim

@@ -1,15 +1,17 @@
-"""Command line: `python -m segue_train towers|ranker|ablation|all`."""
+"""Command line: `python -m segue_train towers|ranker|ablation|export|baselines|all`."""
 
 import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from . import ablation, config, pipeline, ranker, towers
+from . import ablation, baselines, config, pipeline, precision, ranker, towers
 
-JOBS = {"towers": towers.run, "ranker": ranker.run, "ablation": ablation.run, "all": pipeline.run}
+JOBS = {"towers": towers.run, "ranker": ranker.run, "ablation": ablation.run, "export": precision.run,
+        "baselines": baselines.run, "all": pipeline.run}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,19 +25,33 @@ def parser() -> argparse.ArgumentParser:
         job.add_argument("--rows", type=Path, required=True, help="rows directory that `segue backfill` wrote")
         job.add_argument("--out", type=Path, required=True, help="models directory; made if absent")
         _common(job)
-    text = "canonical tables to a bundle, every step"
-    job = jobs.add_parser("all", help=text, description=text,
-                          epilog="example: python -m segue_train all --data data --out bundle --segue target/release/segue")
+    text = "write the models with the ranker in another precision, and measure what that costs and gains"
+    job = jobs.add_parser("export", help=text, description=text,
+                          epilog="example: python -m segue_train export --rows rows --models models --precision fp16 --out fp16")
+    job.add_argument("--rows", type=Path, required=True, help="rows directory with ranker.parquet, whose valid rows are scored")
+    job.add_argument("--models", type=Path, required=True, help="models directory, or a bundle")
+    job.add_argument("--out", type=Path, required=True, help="models directory to write; made if absent")
+    job.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32", help="of the ranker (default fp32)")
+    _common(job)
+    _pipeline(jobs, "all", "canonical tables to a bundle, every step", "bundle directory to write", "out/train")
+    _pipeline(jobs, "baselines", "canonical tables to bundles of ALS, alone and with logistic regression",
+              "folder for the bundles `als` and `als-logistic`", "out/baselines")
+    return top
+
+
+def _pipeline(jobs: Any, name: str, text: str, out: str, work: str) -> None:
+    """Adds a job that begins with canonical tables."""
+    job = jobs.add_parser(name, help=text, description=text,
+                          epilog=f"example: python -m segue_train {name} --data data --out bundle --segue target/release/segue")
     job.add_argument("--data", type=Path, required=True, help="data directory with tracks.parquet and events.parquet")
-    job.add_argument("--out", type=Path, required=True, help="bundle directory to write")
+    job.add_argument("--out", type=Path, required=True, help=out)
     job.add_argument("--segue", type=Path, required=True, help="the `segue` binary")
-    job.add_argument("--work", type=Path, default=Path("out/train"), help="folder for rows and models (default out/train)")
+    job.add_argument("--work", type=Path, default=Path(work), help=f"folder for rows and models (default {work})")
     job.add_argument("--rank-days", type=int, default=14, help="days the ranker learns from (default 14)")
     job.add_argument("--test-days", type=int, default=14, help="last days, kept for evaluation (default 14)")
     job.add_argument("--negatives", type=int, default=15,
                      help="tracks a moment that retrieval offered and that were not played (default 15)")
     _common(job)
-    return top
 
 
 def _common(job: argparse.ArgumentParser) -> None:
@@ -50,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     torch.set_num_threads(args.threads)
     try:
-        models = args.work / "models" if args.job == "all" else args.out
+        models = args.work / "models" if args.job in ("all", "baselines") else args.out
         models.mkdir(parents=True, exist_ok=True)
         if args.fresh:
             for checkpoint in models.glob("*.checkpoint"):

@@ -31,16 +31,17 @@ def calibration_error(probability: np.ndarray, label: np.ndarray, bins: int = 15
 
 
 def group_ndcg(scores: Tensor, relevant: Tensor, k: int) -> float:
-    """Returns mean NDCG@k of padded groups: `scores` [g, L] (-inf = padding), `relevant` [g, L] bool.
+    """Returns the mean of `group_ndcgs`; 0 when no group counts."""
+    each = group_ndcgs(scores, relevant, k)
+    return float(each.mean()) if len(each) else 0.0
 
-    Groups with nothing relevant do not count; 0 when none counts.
-    """
+
+def group_ndcgs(scores: Tensor, relevant: Tensor, k: int) -> Tensor:
+    """Returns NDCG@k of each padded group that has something relevant: `scores` [g, L] (-inf = padding), `relevant` [g, L] bool."""
     keep = relevant.any(1)
-    if not keep.any():
-        return 0.0
     scores, relevant = scores[keep], relevant[keep]
     order = scores.argsort(dim=1, descending=True, stable=True)[:, :k]
     gain = 1 / torch.log2(torch.arange(2, order.shape[1] + 2, dtype=torch.float32))
     reached = (relevant.gather(1, order) * gain).sum(1)
     ideal = torch.cat([torch.zeros(1), gain.cumsum(0)])[relevant.sum(1).clamp(max=order.shape[1])]
-    return float((reached / ideal).mean())
+    return reached / ideal

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import calibrate, export, metrics, report
+from . import calibrate, card, export, intervals, metrics, report
 from .config import Config, RankerConfig
 from .fit import Limits, fit
 from .mmoe import Ranker, Standardise
@@ -24,16 +24,16 @@ class RankerJob:
     name = "ranker"
     goal = "ndcg@20"
 
-    def __init__(self, config: RankerConfig, schema: Schema, rows: RankerRows) -> None:
+    def __init__(self, config: RankerConfig, schema: Schema, rows: RankerRows, network: type[nn.Module] = Ranker) -> None:
         if len(config.task_weights) != len(schema.tasks):
             raise ValueError(f"[ranker] task_weights must hold {len(schema.tasks)} values: {schema.tasks}")
         if config.balance not in ("fixed", "uncertainty"):
             raise ValueError(f"[ranker] balance must be `fixed` or `uncertainty`, not `{config.balance}`")
         self.config, self.rows, self.tasks = config, rows, schema.tasks
-        self.train, self.valid = _groups(rows.group, ~rows.valid), _groups(rows.group, rows.valid)
+        self.train, self.valid = groups(rows.group, ~rows.valid), groups(rows.group, rows.valid)
         seen = torch.from_numpy(np.flatnonzero(~rows.valid))
         blocks = [Standardise(x[seen].mean(0), x[seen].std(0, correction=0)) for x in (rows.user, rows.item, rows.cross)]
-        self.model = Ranker(config, *blocks, len(schema.tasks))
+        self.model = network(config, *blocks, len(schema.tasks))
         label, mask = rows.label[seen], rows.mask[seen]
         self.model.start_at(((label * mask).sum(0) + 0.5) / (mask.sum(0) + 1))
         self.optimizer = torch.optim.AdamW(
@@ -95,11 +95,30 @@ class RankerJob:
                 for part in rows.split(65536)]
         return torch.stack(uses).sum(0) / len(rows)
 
+    @torch.no_grad()
+    def intervals(self, seed: int) -> dict[str, float]:
+        """Returns the ends of the intervals of NDCG and AUC on valid, drawing groups."""
+        rows = self.valid[self.valid >= 0]
+        logits = torch.cat([self.logits(part) for part in rows.split(65536)])
+        ends = {f"ndcg@{CUT}": intervals.mean(self._ndcgs(logits[:, 0], rows).numpy(), seed)}
+        for k, task in enumerate(self.tasks):
+            known = (self.rows.mask[rows, k] > 0).numpy()
+            if known.any():
+                label = self.rows.label[rows, k].numpy()[known]
+                ends[f"{task}_auc"] = intervals.auc(logits[:, k].numpy()[known], label, self.rows.group[rows][known], seed)
+        return {f"{name}_{end}": value for name, pair in ends.items() if pair
+                for end, value in zip(("low", "high"), pair)}
+
     def _ndcg(self, logits: Tensor, rows: Tensor) -> float:
+        each = self._ndcgs(logits, rows)
+        return float(each.mean()) if len(each) else 0.0
+
+    def _ndcgs(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """NDCG of every valid group that has a completed play."""
         there = self.valid >= 0
         scores = torch.full(self.valid.shape, -torch.inf).masked_scatter(there, logits)
         label = (self.rows.label[rows, 0] * self.rows.mask[rows, 0]) > 0
-        return metrics.group_ndcg(scores, torch.zeros(self.valid.shape, dtype=torch.bool).masked_scatter(there, label), CUT)
+        return metrics.group_ndcgs(scores, torch.zeros(self.valid.shape, dtype=torch.bool).masked_scatter(there, label), CUT)
 
     @torch.no_grad()
     def calibrate(self) -> dict[str, float]:
@@ -120,7 +139,7 @@ class RankerJob:
         return found
 
 
-def _groups(group: np.ndarray, keep: np.ndarray) -> Tensor:
+def groups(group: np.ndarray, keep: np.ndarray) -> Tensor:
     """Returns the kept rows by group, [groups, longest group], -1 = padding; groups in order of their id."""
     rows = np.flatnonzero(keep)
     rows = rows[np.argsort(group[rows], kind="stable")]
@@ -131,22 +150,24 @@ def _groups(group: np.ndarray, keep: np.ndarray) -> Tensor:
     return torch.from_numpy(padded)
 
 
-def run(args: argparse.Namespace, config: Config) -> None:
+def run(args: argparse.Namespace, config: Config, network: type[nn.Module] = Ranker) -> None:
     """Trains, calibrates, exports `ranker.onnx` and writes curves, parity rows and metadata."""
     torch.manual_seed(args.seed)
     schema = read_schema(args.rows)
     dim = schema.dim or config.towers.dim
     rows = read_ranker_rows(args.rows, schema, dim)
-    job = RankerJob(config.ranker, schema, rows)
+    job = RankerJob(config.ranker, schema, rows, network)
     print(f"ranker: {len(job.train)} train groups, {len(job.valid)} valid groups, {len(rows.group)} rows", flush=True)
     checkpoint = args.out / "ranker.checkpoint"
     limits = Limits(config.ranker.epochs, config.ranker.patience, config.ranker.warmup, args.seed)
     fingerprint = {"config": config.as_dict()["ranker"], "seed": args.seed, "rows": len(rows.group), "last_ms": rows.last_ms}
     progress = fit(job, limits, checkpoint, fingerprint)
-    facts: dict[str, Any] = _facts(args, job) | job.calibrate() | _baseline(job, schema)
+    facts: dict[str, Any] = _facts(args, job) | job.calibrate() | _baseline(job, schema) | job.intervals(args.seed)
     export.ranker(job.model, rows, job.valid[0], args.out)
-    report.gates(args.out / "gates-ranker.svg", job.tasks, job.expert_use().tolist())
+    if network is Ranker:
+        report.gates(args.out / "gates-ranker.svg", job.tasks, job.expert_use().tolist())
     report.write("ranker", args.out, progress, job.goal, facts)
+    card.write(args.out, schema)
     checkpoint.unlink()
 
 

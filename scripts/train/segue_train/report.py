@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from . import card
 from .fit import Progress
 
 WIDTH, HEIGHT, MARGIN = 480, 240, 40
@@ -23,13 +24,17 @@ def write(name: str, out: Path, progress: Progress, goal: str, facts: dict[str, 
     (out / f"curves-{name}.svg").write_text(_plot(progress.curves, ["loss", goal]))
     best = {k: v for k, v in progress.curves[progress.best_epoch - 1].items()
             if k not in ("epoch", "seconds") and math.isfinite(v)}
-    entries = facts | {"epochs": len(progress.curves), "best_epoch": progress.best_epoch,
-                       "wall_seconds": round(progress.seconds, 1)} | best
+    keep(name, out, facts | {"epochs": len(progress.curves), "best_epoch": progress.best_epoch,
+                           "wall_seconds": round(progress.seconds, 1)} | best)
+
+
+def keep(name: str, out: Path, entries: dict[str, Any]) -> None:
+    """Replaces the entries `<name>_*` of `training.json`, and the revision of the code."""
     path = out / "training.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
     kept = {k: v for k, v in kept.items() if not k.startswith(f"{name}_")}
     named = {f"{name}_{k.replace('@', '_at_')}": v for k, v in entries.items()}
-    path.write_text(json.dumps(kept | named, indent=2) + "\n")
+    path.write_text(json.dumps(kept | named | {"revision": card.revision()}, indent=2) + "\n")
 
 
 def gates(path: Path, tasks: list[str], use: list[list[float]]) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import export, metrics, report, sampled_softmax
+from . import card, export, intervals, metrics, report, sampled_softmax
 from .config import Config, TowersConfig
 from .fit import Limits, fit
 from .item_tower import ItemTower
@@ -86,15 +86,22 @@ class TowersJob:
 
     def evaluate(self) -> dict[str, float]:
         """Scores every track for the valid rows; nothing is masked, since repeats are legitimate."""
+        figures = {name: float(values.mean()) for name, values in self._each().items()}
+        return figures | {"temperature": float(torch.exp(-self.model.log_scale))}
+
+    @torch.no_grad()
+    def intervals(self, seed: int) -> dict[str, float]:
+        """Returns the ends of the intervals of the valid metrics, drawing rows."""
+        ends = {name: intervals.mean(values.numpy(), seed) for name, values in self._each().items()}
+        return {f"{name}_{end}": value for name, pair in ends.items() for end, value in zip(("low", "high"), pair)}
+
+    def _each(self) -> dict[str, Tensor]:
+        """The metrics of every valid row."""
         vectors = self.model.item.catalogue(self.items)
         block = max(1, SCORES // len(self.items))
         found = torch.cat([self._ranks(part, vectors) for part in self.valid.split(block)]).float()
-        return {
-            "recall@100": float((found <= 100).float().mean()),
-            "recall@20": float((found <= 20).float().mean()),
-            "mrr@20": float(torch.where(found <= 20, 1 / found, 0.0).mean()),
-            "temperature": float(torch.exp(-self.model.log_scale)),
-        }
+        return {"recall@100": (found <= 100).float(), "recall@20": (found <= 20).float(),
+                "mrr@20": torch.where(found <= 20, 1 / found, 0.0)}
 
     def _ranks(self, part: Tensor, vectors: Tensor) -> Tensor:
         rows = self.rows
@@ -143,7 +150,8 @@ def run(args: argparse.Namespace, config: Config) -> None:
     report.write("towers", args.out, progress, job.goal, {
         "seed": args.seed, "tracks": len(items), "train_rows": len(rows.train), "valid_rows": len(rows.valid),
         "first_ms": rows.first_ms, "last_ms": rows.last_ms,
-    })
+    } | job.intervals(args.seed))
+    card.write(args.out, schema)
     checkpoint.unlink()
 
 
