@@ -1,16 +1,17 @@
-//! The body of `POST /v1/events`: a JSON document or NDJSON, one event a line.
+//! The body of `POST /v1/events`: a JSON document, NDJSON, one event a line, or Protobuf (`docs/events.proto`).
 
 use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
+use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use serde_json::Value;
 
 use super::extract::{JSON, body, is_a};
 use super::json::{parse, parse_value};
 use super::problem::{ApiError, FieldError};
-use super::wire::{EventResult, EventsRequest};
+use super::wire::{EventResult, EventsRequest, json_of, messages};
 use crate::domain::UserId;
 use crate::events::{Batch, Malformed, RawEvent};
 
@@ -18,6 +19,16 @@ use crate::events::{Batch, Malformed, RawEvent};
 const SENT_AT: &str = "X-Sent-At-Ms";
 /// Media type of NDJSON.
 const NDJSON: &str = "application/x-ndjson";
+/// Media types of Protobuf; none of them is registered.
+const PROTOBUF: [&str; 2] = ["application/x-protobuf", "application/protobuf"];
+
+/// How the events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Json,
+    Lines,
+    Protobuf,
+}
 
 /// Events as they came, each still to be read.
 #[derive(Debug)]
@@ -30,7 +41,10 @@ pub(super) struct EventBody {
 #[derive(Debug)]
 enum Unread {
     Json(Value),
-    Broken(String, FieldError),
+    /// A Protobuf message.
+    Message(Bytes),
+    /// What was sent, as text; what could be read of it; what is wrong.
+    Broken(String, Value, FieldError),
 }
 
 impl FromRequest for EventBody {
@@ -38,18 +52,22 @@ impl FromRequest for EventBody {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (lines, sent_at_ms) = (is_a(request, NDJSON), sent_at(request));
-        let bytes = body(request, payload, lines || is_a(request, JSON));
+        let (form, sent_at_ms) = (form(request), sent_at(request));
+        let bytes = body(request, payload, form.is_some());
         Box::pin(async move {
-            let (bytes, sent_at_ms) = (bytes.await?, sent_at_ms?);
-            let events = if lines {
-                let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-                lines.filter(|line| !line.is_empty()).map(line).collect()
-            } else {
-                parse::<EventsRequest>(&bytes)?.events.0.into_iter().map(Unread::Json).collect()
-            };
-            Ok(Self { events, sent_at_ms })
+            let form = form.ok_or(ApiError::UnsupportedMediaType);
+            Self::parse(bytes.await?, form?, sent_at_ms?)
         })
+    }
+}
+
+fn form(request: &HttpRequest) -> Option<Form> {
+    if is_a(request, JSON) {
+        Some(Form::Json)
+    } else if is_a(request, NDJSON) {
+        Some(Form::Lines)
+    } else {
+        PROTOBUF.iter().any(|name| is_a(request, name)).then_some(Form::Protobuf)
     }
 }
 
@@ -58,10 +76,21 @@ fn line(line: &[u8]) -> Unread {
     serde_json::from_slice(line).map_or_else(
         |error| {
             let fault = FieldError::new("", format!("the line is not JSON: {error}"));
-            Unread::Broken(String::from_utf8_lossy(line).into_owned(), fault)
+            Unread::Broken(String::from_utf8_lossy(line).into_owned(), Value::Null, fault)
         },
         Unread::Json,
     )
+}
+
+/// Reads a Protobuf message; one that is broken costs itself alone.
+fn message(bytes: &Bytes) -> Unread {
+    match json_of(bytes) {
+        (event, None) => Unread::Json(event),
+        (event, Some(fault)) => {
+            let fault = FieldError::new("", format!("the message is not an event of docs/events.proto: {fault}"));
+            Unread::Broken(hex::encode(bytes), event, fault)
+        }
+    }
 }
 
 fn sent_at(request: &HttpRequest) -> Result<Option<i64>, ApiError> {
@@ -71,6 +100,24 @@ fn sent_at(request: &HttpRequest) -> Result<Option<i64>, ApiError> {
 }
 
 impl EventBody {
+    /// Splits a body in its events.
+    ///
+    /// # Errors
+    /// 400 where the body as a whole is not of that form.
+    pub(super) fn parse(bytes: Bytes, form: Form, sent_at_ms: Option<i64>) -> Result<Self, ApiError> {
+        let events = match form {
+            Form::Json => parse::<EventsRequest>(&bytes)?.events.0.into_iter().map(Unread::Json).collect(),
+            Form::Lines => {
+                let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+                lines.filter(|line| !line.is_empty()).map(line).collect()
+            }
+            Form::Protobuf => {
+                messages(bytes).map_err(ApiError::NotProtobuf)?.into_iter().map(Unread::Message).collect()
+            }
+        };
+        Ok(Self { events, sent_at_ms })
+    }
+
     /// Events in it, good and bad.
     pub(super) fn len(&self) -> usize {
         self.events.len()
@@ -85,19 +132,18 @@ impl EventBody {
 
 impl Unread {
     fn read(self) -> (Result<RawEvent, Malformed>, EventResult) {
-        let (body, listener, event_id, fault) = match self {
-            Self::Broken(body, fault) => (body, None, None, fault),
-            Self::Json(value) => {
-                let event_id = EventsRequest::id_of(&value);
-                match parse_value(&value) {
-                    Ok(event) => return (Ok(event), EventResult::open(event_id)),
-                    Err(fault) => (value.to_string(), listener(&value), event_id, fault),
-                }
-            }
+        let (body, event, fault) = match self {
+            Self::Message(bytes) => return message(&bytes).read(),
+            Self::Broken(body, event, fault) => (body, event, fault),
+            Self::Json(event) => match parse_value(&event) {
+                Ok(raw) => return (Ok(raw), EventResult::open(EventsRequest::id_of(&event))),
+                Err(fault) => (event.to_string(), event, fault),
+            },
         };
         let reason =
             if fault.field.is_empty() { fault.message.clone() } else { format!("{}: {}", fault.field, fault.message) };
-        (Err(Malformed { body, listener, reason }), EventResult::malformed(event_id, fault))
+        let malformed = Malformed { body, listener: listener(&event), reason };
+        (Err(malformed), EventResult::malformed(EventsRequest::id_of(&event), fault))
     }
 }
 

@@ -39,6 +39,9 @@ pub enum ApiError {
     /// The body is not JSON.
     #[error("the body is not JSON: {0}")]
     NotJson(String),
+    /// The body is no batch of events in Protobuf.
+    #[error("the body is not an EventBatch of docs/events.proto: {0}")]
+    NotProtobuf(String),
     /// The body broke off.
     #[error("the body could not be read: {0}")]
     Unreadable(String),
@@ -50,8 +53,8 @@ pub enum ApiError {
     TooLarge(usize),
     /// The body's media type or encoding is not taken.
     #[error(
-        "send the body as `Content-Type: application/json` (events also as `application/x-ndjson`), without \
-         `Content-Encoding`"
+        "send the body as `Content-Type: application/json` (events also as `application/x-ndjson` or \
+         `application/x-protobuf`), without `Content-Encoding`"
     )]
     UnsupportedMediaType,
     /// No such thing.
@@ -119,6 +122,7 @@ impl ApiError {
         match self {
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid-request"),
             Self::NotJson(_) => (StatusCode::BAD_REQUEST, "malformed-json"),
+            Self::NotProtobuf(_) => (StatusCode::BAD_REQUEST, "malformed-protobuf"),
             Self::Unreadable(_) => (StatusCode::BAD_REQUEST, "unreadable-body"),
             Self::BodyTimeout(_) => (StatusCode::REQUEST_TIMEOUT, "body-timeout"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
@@ -146,6 +150,7 @@ impl ApiError {
             Self::ShuttingDown | Self::NotReady | Self::NotStored | Self::NotChanged => Some(1),
             Self::Invalid(_)
             | Self::NotJson(_)
+            | Self::NotProtobuf(_)
             | Self::Unreadable(_)
             | Self::BodyTimeout(_)
             | Self::TooLarge(_)

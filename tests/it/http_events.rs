@@ -134,3 +134,66 @@ async fn a_clock_a_year_off_is_corrected_where_it_is_told() {
     assert_eq!(ask(&service, told("yesterday")).await.problem_fields(), ["X-Sent-At-Ms"]);
     assert_eq!(ask(&service, told("-9223372036854775808")).await.json()["rejected"], 1);
 }
+
+/// A field of a Protobuf message that holds bytes, written without the library that reads it.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = match bytes.len() {
+        short @ ..128 => vec![short as u8],
+        long => vec![(long & 127) as u8 | 128, u8::try_from(long >> 7).unwrap()],
+    };
+    [vec![number << 3 | 2], length, bytes.to_vec()].concat()
+}
+
+/// An event of `docs/events.proto` in a batch; `kind` is its type's number.
+fn message(id: &str, kind: u8) -> Vec<u8> {
+    let now = jiff::Timestamp::now().to_string();
+    let texts = [(2, id), (3, "u1"), (4, "s1"), (5, "t5"), (13, now.as_str())];
+    let event = texts.map(|(number, text)| field(number, text.as_bytes())).concat();
+    field(1, &[event, vec![6 << 3, kind]].concat())
+}
+
+fn protobuf(media_type: &str, body: Vec<u8>) -> TestRequest {
+    TestRequest::post().uri("/v1/events").insert_header(("content-type", media_type)).set_payload(body)
+}
+
+#[actix_web::test]
+async fn events_come_as_protobuf_too() {
+    let broken = field(1, &[field(2, b"e3"), vec![6 << 3 | 2, 1, 0]].concat());
+    let body =
+        [message("e1", 1), message("e2", 99), broken, message("e4", 0), message("e1", 1), message("e5", 3)].concat();
+    let got = ask(&Small::new(), protobuf("application/x-protobuf", body)).await;
+    let reply = got.json();
+    let one = |result: &Value| {
+        let text = |key: &str| result[key].as_str().unwrap_or("-").to_owned();
+        [text("event_id"), text("status"), text("field")].join(" ")
+    };
+    let results: Vec<_> = reply["events"].as_array().unwrap().iter().map(one).collect();
+    let expected =
+        ["e1 accepted -", "e2 rejected type", "e3 rejected -", "e4 rejected type", "e1 duplicate -", "e5 accepted -"];
+    assert_eq!((got.status, results), (202, expected.map(str::to_owned).to_vec()));
+    let reason = |at: usize| reply["events"][at]["reason"].as_str().unwrap();
+    assert!(reason(1).starts_with("unknown variant `99`, expected one of `play_start`"), "{reply}");
+    assert!(reason(2).starts_with("the message is not an event of docs/events.proto: "), "{reply}");
+    assert_eq!(reason(3), "missing field `type`");
+    assert_eq!(ask(&Small::new(), protobuf("application/protobuf", message("e1", 1))).await.json()["accepted"], 1);
+    assert_eq!(ask(&Small::new(), protobuf("application/protobuf", Vec::new())).await.json()["accepted"], 0);
+}
+
+#[actix_web::test]
+async fn protobuf_keeps_the_bounds_of_a_body() {
+    let service = Small::with(|server| server.body_limit_bytes = 1 << 16);
+    let batch = |n: usize| (0..n).flat_map(|at| message(&format!("e{at}"), 1)).collect::<Vec<_>>();
+    let send = |body: Vec<u8>| ask(&service, protobuf("application/x-protobuf", body));
+    assert_eq!(send(batch(500)).await.status, 202);
+    assert_eq!(send(batch(501)).await.problem_fields(), ["events"]);
+    assert_eq!(send(b"\x0a\x00".repeat(1 << 15)).await.problem_fields(), ["events"], "as many as fit");
+    let too_long = send([batch(1), field(15, &[0; 1 << 13]).repeat(8)].concat()).await;
+    assert_eq!((too_long.status, &too_long.json()["type"]), (413, &json!("urn:segue:problem:body-too-large")));
+    let cut = send(b"\x0a\x05abc".to_vec()).await;
+    assert_eq!((cut.status, &cut.json()["type"]), (400, &json!("urn:segue:problem:malformed-protobuf")));
+    // What would grow when it is unpacked is not unpacked.
+    let packed = protobuf("application/x-protobuf", batch(1)).insert_header(("content-encoding", "gzip"));
+    assert_eq!(ask(&service, packed).await.status, 415);
+    assert_eq!(ask(&service, protobuf("application/x-protobuf; charset=x", batch(1))).await.status, 202);
+    assert_eq!(ask(&service, protobuf("application/octet-stream", batch(1))).await.status, 415);
+}

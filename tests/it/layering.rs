@@ -143,6 +143,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("object_store", &["store/"]),
     ("ort", &["inference/"]),
     ("parquet", &["tables/"]),
+    ("prost", &["http/wire/event_message.rs"]),
     ("realfft", &["audio/"]),
     ("rusqlite", &["events/embedded/", "vault/"]),
     ("serde_arrow", &["tables/"]),

@@ -11,7 +11,8 @@ use crate::http::wire::{Checks, EventsRequest, EventsResponse};
 /// Tells what a listener did.
 ///
 /// Each event is answered for itself, in order: a malformed one does not cost the others. As `application/x-ndjson` the
-/// body is one event a line, and a broken line is one rejected event. Sending an event again is harmless (`duplicate`), so
+/// body is one event a line, and a broken line is one rejected event; as `application/x-protobuf` it is an `EventBatch` of
+/// `docs/events.proto`, and a broken message in it is one rejected event. Sending an event again is harmless (`duplicate`), so
 /// after any doubt send the whole batch again. What is accepted is stored and counts from the next request on. A client
 /// that tells its own clock (`X-Sent-At-Ms`) need not have the right time.
 #[utoipa::path(
@@ -19,6 +20,7 @@ use crate::http::wire::{Checks, EventsRequest, EventsResponse};
     request_body(content(
         (EventsRequest = "application/json"),
         (String = "application/x-ndjson", example = "{\"event_id\":\"e1\", ...}\n{\"event_id\":\"e2\", ...}\n"),
+        (Vec<u8> = "application/x-protobuf"),
     )),
     params((
         "X-Sent-At-Ms" = Option<i64>, Header,

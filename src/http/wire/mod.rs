@@ -3,6 +3,7 @@
 
 mod answer;
 mod check;
+mod event_message;
 mod events;
 mod explain;
 mod knobs;
@@ -17,6 +18,7 @@ mod track;
 
 pub use answer::{NextTracksResponse, RemovedView, StepView, TaskScoresView, TraceView, TrackAnswer, WayView};
 pub use check::Checks;
+pub(in crate::http) use event_message::{json_of, messages};
 pub use events::{EventResult, EventStatus, EventsRequest, EventsResponse};
 pub use explain::{ExplainOutcome, ExplainResponse, ProposalView, SimilarityView};
 pub use knobs::check_knobs;
