@@ -62,6 +62,9 @@ pub struct Plan {
     pub threads: usize,
 }
 
+/// What came of one run.
+type Days = Result<Vec<Day>, SimulateError>;
+
 /// Why nothing was simulated.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulateError {
@@ -104,7 +107,7 @@ pub fn run(
     let jobs = policies.len() * seeds;
     let of = jobs as u64 * u64::from(plan.days);
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let results: Mutex<Vec<Option<Result<Vec<Day>, SimulateError>>>> = Mutex::new((0..jobs).map(|_| None).collect());
+    let results: Mutex<Vec<Option<Days>>> = Mutex::new((0..jobs).map(|_| None).collect());
     std::thread::scope(|scope| {
         for _ in 0..plan.threads.clamp(1, jobs.max(1)) {
             scope.spawn(|| {
@@ -131,7 +134,7 @@ pub fn run(
     Ok(policies.iter().map(|_| runs.by_ref().take(seeds).collect()).collect())
 }
 
-fn one(plan: &Plan, policy: &Policy, seed: u32, progress: &dyn Fn()) -> Result<Vec<Day>, SimulateError> {
+fn one(plan: &Plan, policy: &Policy, seed: u32, progress: &dyn Fn()) -> Days {
     let mut run = Run::new(plan, policy, seed)?;
     let first = plan.world.end_day;
     for day in 0..plan.warm_days as i32 {
