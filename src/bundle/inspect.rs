@@ -1,7 +1,6 @@
 //! A manifest for people.
 
 use std::fmt::{self, Write as _};
-
 use std::path::Path;
 
 use super::layout::CARD;

@@ -8,13 +8,10 @@ use anyhow::{Context, bail};
 use super::common::ConfigArgs;
 use super::progress::Progress;
 use crate::bundle::Bundle;
+use crate::domain::Request;
 use crate::inference::Runtime;
 use crate::simulate::{self, Plan, Policy, SimulationReport, day_chart, summarise, text_table};
 use crate::world::WorldConfig;
-
-/// Dials of requests for which a client gives none.
-const DISCOVERY: f32 = 0.3;
-const DIVERSITY: f32 = 0.5;
 
 /// Lets listeners of the synthetic world be served for weeks, by one policy or several, and shows what becomes of them
 #[derive(Debug, clap::Args)]
@@ -131,7 +128,7 @@ fn policy(args: &Args, text: &str) -> anyhow::Result<Policy> {
     if name.is_empty() {
         bail!("--policy {text}: expected NAME or \"NAME: KEY=VALUE; KEY=VALUE\"");
     }
-    let (mut discovery, mut diversity, mut more) = (DISCOVERY, DIVERSITY, Vec::new());
+    let (mut discovery, mut diversity, mut more) = (Request::DISCOVERY, Request::DIVERSITY, Vec::new());
     for change in changes.split(';').map(str::trim).filter(|change| !change.is_empty()) {
         let Some((key, value)) = change.split_once('=') else {
             bail!("--policy {name}: {change}: expected KEY=VALUE, e.g. knobs.skip_penalty=0");

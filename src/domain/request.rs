@@ -75,6 +75,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// `discovery` where a client gives none.
+    pub const DISCOVERY: f32 = 0.3;
+    /// `diversity` where a client gives none.
+    pub const DIVERSITY: f32 = 0.5;
+
     /// The least that can be asked: one track for a listener at a moment, nothing known beside it, dials and seed at 0.
     pub fn new(user_id: UserId, now_ms: i64) -> Self {
         Self {
