@@ -19,7 +19,7 @@ use crate::domain::{
 use crate::events::{Batch, EventLogError, EventOutcome};
 use crate::http::{self, ChangeFault, IngestError, Reply, Service, Traced};
 use crate::inference::Runtime;
-use crate::pipeline::{Deadline, Refused};
+use crate::pipeline::{Refused, Terms};
 use crate::replay::Capture;
 
 /// Why the server did not start or did not end well.
@@ -137,27 +137,22 @@ impl Service for Serving {
         Ok(())
     }
 
-    fn next_tracks(&self, request: Arc<Request>, deadline: Deadline) -> Reply<'_, Result<Answer, Refused>> {
-        Box::pin(self.0.next_tracks(request, deadline))
+    fn next_tracks(&self, request: Arc<Request>, terms: Terms) -> Reply<'_, Result<Answer, Refused>> {
+        Box::pin(self.0.next_tracks(request, terms))
     }
 
-    fn explain(
-        &self,
-        asked: Asked,
-        track: TrackIx,
-        deadline: Deadline,
-    ) -> Reply<'_, Result<Explained, RehearsalError>> {
-        Box::pin(self.0.explain(asked, track, deadline))
+    fn explain(&self, asked: Asked, track: TrackIx, terms: Terms) -> Reply<'_, Result<Explained, RehearsalError>> {
+        Box::pin(self.0.explain(asked, track, terms))
     }
 
     fn replay(
         &self,
         id: &RecommendationId,
         changes: ReplayChanges,
-        deadline: Deadline,
+        terms: Terms,
     ) -> Reply<'_, Result<Replayed, ReplayError>> {
         let id = id.clone();
-        Box::pin(async move { self.0.replay(&id, changes, deadline).await })
+        Box::pin(async move { self.0.replay(&id, changes, terms).await })
     }
 
     fn captures(&self, most: usize) -> Reply<'_, Vec<Capture>> {
@@ -166,8 +161,8 @@ impl Service for Serving {
         Box::pin(async move { tokio::task::spawn_blocking(move || engine.captures(most)).await.unwrap_or_default() })
     }
 
-    fn similar(&self, track: TrackIx, k: usize, deadline: Deadline) -> Reply<'_, Result<Vec<Retrieved>, Refused>> {
-        Box::pin(self.0.similar(track, k, deadline))
+    fn similar(&self, track: TrackIx, k: usize, terms: Terms) -> Reply<'_, Result<Vec<Retrieved>, Refused>> {
+        Box::pin(self.0.similar(track, k, terms))
     }
 
     fn ingest(&self, batch: Batch) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>> {

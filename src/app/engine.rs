@@ -24,7 +24,7 @@ use crate::features::StateStore;
 use crate::index::VectorIndex;
 use crate::inference::{InferenceError, Runtime};
 use crate::metrics::Metrics;
-use crate::pipeline::{Deadline, Lanes, Pipeline, PipelineBuilder, Refused};
+use crate::pipeline::{Criticality, Lanes, Permit, Pipeline, PipelineBuilder, Refused, Terms};
 use crate::stages::explain::Explainer;
 use crate::stages::observe::{FeatureSink, TraceStore};
 use crate::stages::rules::RuleBook;
@@ -125,7 +125,8 @@ impl Engine {
                 Ok(observer.into_iter().fold(builder, PipelineBuilder::observer).build())
             })
             .collect::<Result<_, AppError>>()?;
-        let lanes = Lanes::start(pipelines, config.lanes.queue_capacity).map_err(AppError::Lanes)?;
+        let wait = Duration::from_millis(config.lanes.wait_target_ms);
+        let lanes = Lanes::start(pipelines, config.lanes.queue_capacity, wait).map_err(AppError::Lanes)?;
         let notes = Arc::new(Notes::open(&config.events, metrics.events.clone())?);
         let recovered = recovery::recover(&config, &bundle, &live_tracks.log_id(), &state, &notes)?;
         let ingest = Ingest::new(
@@ -208,19 +209,20 @@ impl Engine {
     ///
     /// # Errors
     /// When it is refused because of load.
-    pub async fn next_tracks(&self, request: Arc<Request>, deadline: Deadline) -> Result<Answer, Refused> {
+    pub async fn next_tracks(&self, request: Arc<Request>, terms: impl Into<Terms>) -> Result<Answer, Refused> {
+        let permit = self.admit(terms.into())?;
         self.fetch(&request).await;
-        let (knobs, width) = (self.knobs(), self.lanes.width(&deadline));
+        let until = permit.terms().deadline.clone();
+        let (knobs, width) = (self.knobs(), self.lanes.width(&until));
         let (state, bundle) = (Arc::clone(self.wiring.state()), Arc::clone(self.wiring.bundle()));
-        let until = deadline.clone();
-        let answered = self.lanes.run(&deadline, move |pipeline| {
+        let answered = self.on_lane(permit, move |pipeline| {
             let mut answer = pipeline.execute(Arc::clone(&request), knobs, &until, width);
             if request.explain != ExplainLevel::None {
                 explain(&request, &mut answer, &state, &bundle);
             }
             answer
         });
-        let answer = self.counted(answered.await)?;
+        let answer = answered.await?;
         if answer.rung != Rung::Full {
             let (id, rung) = (&answer.recommendation_id, answer.rung.as_str());
             tracing::info!(%id, rung, degraded = ?answer.degraded, seed = answer.seed, "answered below the full funnel");
@@ -238,13 +240,20 @@ impl Engine {
         self.wiring.bundle()
     }
 
-    /// Runs work on the next free lane.
+    /// Lets a request in, before anything is done for it.
+    pub(super) fn admit(&self, terms: Terms) -> Result<Permit, Refused> {
+        let criticality = terms.criticality;
+        self.counted(criticality, self.lanes.admit(terms))
+    }
+
+    /// Runs the work of a request that was let in.
     pub(super) async fn on_lane<T: Send + 'static>(
         &self,
-        deadline: &Deadline,
+        permit: Permit,
         work: impl FnOnce(&mut Pipeline) -> T + Send + 'static,
     ) -> Result<T, Refused> {
-        self.counted(self.lanes.run(deadline, work).await)
+        let criticality = permit.terms().criticality;
+        self.counted(criticality, self.lanes.run(permit, work).await)
     }
 
     pub(super) async fn fetch(&self, request: &Arc<Request>) {
@@ -257,8 +266,10 @@ impl Engine {
     }
 
     /// Counts what load refused.
-    fn counted<T>(&self, answered: Result<T, Refused>) -> Result<T, Refused> {
-        self.metrics.http.refused.inc_by(u64::from(matches!(answered, Err(Refused::Overloaded { .. }))));
+    fn counted<T>(&self, criticality: Criticality, answered: Result<T, Refused>) -> Result<T, Refused> {
+        if matches!(answered, Err(Refused::Overloaded { .. })) {
+            self.metrics.http.refused.with_label_values(&[criticality.name()]).inc();
+        }
         answered
     }
 
@@ -266,11 +277,12 @@ impl Engine {
     ///
     /// # Errors
     /// When it is refused because of load.
-    pub async fn similar(&self, track: TrackIx, k: usize, deadline: Deadline) -> Result<Vec<Retrieved>, Refused> {
+    pub async fn similar(&self, track: TrackIx, k: usize, terms: impl Into<Terms>) -> Result<Vec<Retrieved>, Refused> {
+        let permit = self.admit(terms.into())?;
         let bundle = Arc::clone(self.wiring.bundle());
         let takedowns = Arc::clone(self.wiring.takedowns());
         let (put, take) = self.searchers.clone();
-        let until = deadline.clone();
+        let until = permit.terms().deadline.clone();
         let search = move |_: &mut _| {
             let mut hits = Vec::new();
             let Ok(query) = UnitVector::new(bundle.vectors.row(track.at()).to_vec(), bundle.vectors.dim()) else {
@@ -296,7 +308,7 @@ impl Engine {
             let _ = put.try_send(index);
             hits
         };
-        self.counted(self.lanes.run(&deadline, search).await)
+        self.on_lane(permit, search).await
     }
 
     /// Adds a track, or replaces what is known of its id. On return it is stored, and every request that comes can find it.
@@ -360,8 +372,7 @@ impl Engine {
     /// If a metric cannot be encoded.
     pub fn metrics_text(&self) -> Result<String, prometheus::Error> {
         let node = &self.metrics.node;
-        node.queue_length.set(self.lanes.queued() as i64);
-        node.lanes_busy.set(self.lanes.busy() as i64);
+        node.lanes(&self.lanes.figures());
         node.sessions.set(self.state().session_count() as i64);
         node.profiles.set(self.state().profile_count() as i64);
         let state = self.state().figures();

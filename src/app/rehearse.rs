@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Engine;
 use crate::domain::{Answer, Knobs, RecommendationId, Recorded, Request, RequestContext, TrackIx};
-use crate::pipeline::{Deadline, Pipeline, Refused, Rehearsal, Watched, Width};
+use crate::pipeline::{Deadline, Pipeline, Refused, Rehearsal, Terms, Watched, Width};
 use crate::replay::{Capture, CapturedAnswer, Diff, MadeWith};
 use crate::stages::observe::{CatalogueMoment, Trace};
 use crate::stages::why::{Similarity, Why};
@@ -122,12 +122,13 @@ impl Engine {
         &self,
         id: &RecommendationId,
         changes: ReplayChanges,
-        deadline: Deadline,
+        terms: impl Into<Terms>,
     ) -> Result<Replayed, ReplayError> {
         let trace = self.traces().get(id).ok_or(RehearsalError::Unknown)?;
         let question = recorded_question(&trace).ok_or(RehearsalError::NoState)?;
         let changed = self.changed_since(&trace);
-        let replayed = self.on_lane(&deadline, move |pipeline| again(pipeline, &trace, &question, &changes, changed));
+        let permit = self.admit(terms.into()).map_err(RehearsalError::from)?;
+        let replayed = self.on_lane(permit, move |pipeline| again(pipeline, &trace, &question, &changes, changed));
         replayed.await.map_err(RehearsalError::from)?
     }
 
@@ -150,12 +151,18 @@ impl Engine {
     ///
     /// # Errors
     /// [`RehearsalError`].
-    pub async fn explain(&self, asked: Asked, track: TrackIx, deadline: Deadline) -> Result<Explained, RehearsalError> {
+    pub async fn explain(
+        &self,
+        asked: Asked,
+        track: TrackIx,
+        terms: impl Into<Terms>,
+    ) -> Result<Explained, RehearsalError> {
         let question = self.question(asked)?;
+        let permit = self.admit(terms.into())?;
         self.fetch(&question.request).await;
         let bundle = Arc::clone(self.bundle_handle());
-        let until = deadline.clone();
-        let explained = self.on_lane(&deadline, move |pipeline| {
+        let until = permit.terms().deadline.clone();
+        let explained = self.on_lane(permit, move |pipeline| {
             let Question { request, knobs, width, recorded } = question;
             let limit = request.limit;
             let rehearsal = Rehearsal { recorded, watch: vec![track] };

@@ -18,6 +18,7 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("server.max_list_len", 1.0, 10_000.0),
     ("lanes.count", 0.0, 1_024.0),
     ("lanes.queue_capacity", 1.0, 65_536.0),
+    ("lanes.wait_target_ms", 1.0, 60_000.0),
     ("index.exact_below", 0.0, 10_000_000.0),
     ("index.cell_rows", 32.0, 65_536.0),
     ("index.miss", 0.0, 1.0),

@@ -95,11 +95,13 @@ pub struct LaneConfig {
     pub count: usize,
     /// Requests that may wait for a lane. Default 256, range 1..65,536.
     pub queue_capacity: usize,
+    /// What a request may wait for a lane when all are busy, ms: the in-flight limit follows it. Default 25, range 1..60,000.
+    pub wait_target_ms: u64,
 }
 
 impl Default for LaneConfig {
     fn default() -> Self {
-        Self { count: 0, queue_capacity: 256 }
+        Self { count: 0, queue_capacity: 256, wait_target_ms: 25 }
     }
 }
 

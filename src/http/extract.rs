@@ -14,9 +14,13 @@ use super::envelope::Arrived;
 use super::json::parse;
 use super::problem::ApiError;
 use super::state::HttpState;
+use crate::pipeline::{Criticality, Deadline, Terms};
 
 /// Header with which a client shortens its budget, ms.
 pub const REQUEST_TIMEOUT: &str = "X-Request-Timeout-Ms";
+
+/// Header with which a client says how much it matters that a request is answered: `critical`, `default` or `sheddable`.
+pub const CRITICALITY: &str = "X-Criticality";
 
 /// Longest time a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -79,17 +83,19 @@ fn state(request: &HttpRequest) -> Result<&HttpState, ApiError> {
     request.app_data::<web::Data<HttpState>>().map(|data| &***data).ok_or(ApiError::Internal)
 }
 
-/// When the request came and by when it must be answered.
+/// When the request came, by when it must be answered and how much that matters.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
     arrived: Instant,
     budget: Duration,
+    criticality: Criticality,
 }
 
 impl Timing {
-    /// The deadline: arrival + `min(server.budget_ms, X-Request-Timeout-Ms)`.
-    pub(super) fn deadline(&self) -> crate::pipeline::Deadline {
-        crate::pipeline::Deadline::after(self.budget.saturating_sub(self.arrived.elapsed()))
+    /// The deadline, arrival + `min(server.budget_ms, X-Request-Timeout-Ms)`, and `X-Criticality`.
+    pub(super) fn terms(&self) -> Terms {
+        let deadline = Deadline::after(self.budget.saturating_sub(self.arrived.elapsed()));
+        Terms { deadline, criticality: self.criticality }
     }
 
     /// Time since arrival, ms, rounded to microseconds.
@@ -117,5 +123,12 @@ fn timing(request: &HttpRequest) -> Result<Timing, ApiError> {
             _ => return Err(ApiError::field(REQUEST_TIMEOUT, "must be a whole number of milliseconds, at least 1")),
         },
     };
-    Ok(Timing { arrived, budget: Duration::from_millis(budget_ms) })
+    let criticality = match request.headers().get(CRITICALITY) {
+        None => Criticality::Default,
+        Some(value) => Criticality::ALL
+            .into_iter()
+            .find(|criticality| value.as_bytes().eq_ignore_ascii_case(criticality.name().as_bytes()))
+            .ok_or_else(|| ApiError::field(CRITICALITY, "must be critical, default or sheddable"))?,
+    };
+    Ok(Timing { arrived, budget: Duration::from_millis(budget_ms), criticality })
 }

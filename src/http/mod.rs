@@ -19,7 +19,7 @@ mod testing;
 pub mod wire;
 
 pub use drain::Drain;
-pub use extract::REQUEST_TIMEOUT;
+pub use extract::{CRITICALITY, REQUEST_TIMEOUT};
 pub use openapi::document;
 pub use problem::{ApiError, FieldError, PROBLEM_JSON, Problem};
 pub use router::{Audience, Endpoint, app, endpoints};

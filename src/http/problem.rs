@@ -112,6 +112,13 @@ impl ApiError {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 
+    /// Too much load. Clients are sent away for one to three times the wait, and a second at least, so that they do not all
+    /// come back at once.
+    fn overloaded(wait_ms: u64) -> Self {
+        let retry_after_ms = (wait_ms.max(1_000) as f64 * rand::random_range(1.0..3.0)) as u64;
+        Self::Overloaded { retry_after_ms }
+    }
+
     /// A wrong id in the path.
     pub fn path_id(error: &IdError) -> Self {
         Self::field("id", error.to_string())
@@ -192,7 +199,7 @@ impl ApiError {
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Overloaded { retry_after_ms } => Self::Overloaded { retry_after_ms },
+            Refused::Overloaded { retry_after_ms } => Self::overloaded(retry_after_ms),
             Refused::Closed => Self::ShuttingDown,
             Refused::Lost => Self::Internal,
         }
@@ -221,7 +228,7 @@ impl ApiError {
 impl From<IngestError> for ApiError {
     fn from(error: IngestError) -> Self {
         match error {
-            IngestError::Overloaded { retry_after_ms } => Self::Overloaded { retry_after_ms },
+            IngestError::Overloaded { retry_after_ms } => Self::overloaded(retry_after_ms),
             IngestError::Log(error) => {
                 tracing::error!(error, "events could not be stored");
                 Self::NotStored
@@ -318,10 +325,16 @@ mod tests {
     #[test]
     fn refusals_become_problems() {
         assert_eq!(ApiError::from(Refused::Closed), ApiError::ShuttingDown);
-        let overloaded = ApiError::from(Refused::Overloaded { retry_after_ms: 1_200 });
+        let overloaded = ApiError::Overloaded { retry_after_ms: 1_200 };
         assert_eq!(ApiError::from(IngestError::Log("disk full".into())), ApiError::NotStored);
-        assert_eq!(ApiError::from(IngestError::Overloaded { retry_after_ms: 1_200 }), overloaded);
         assert_eq!(overloaded.respond(None).headers().get(header::RETRY_AFTER).unwrap(), "2");
+        for (wait_ms, least) in [(1, 1_000), (1_200, 1_200)] {
+            let refused = Refused::Overloaded { retry_after_ms: wait_ms };
+            for error in [refused.into(), ApiError::from(IngestError::Overloaded { retry_after_ms: wait_ms })] {
+                let ApiError::Overloaded { retry_after_ms } = error else { panic!("{error:?}") };
+                assert!((least..3 * least).contains(&retry_after_ms), "{retry_after_ms} ms");
+            }
+        }
     }
 
     #[test]

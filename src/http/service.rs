@@ -11,7 +11,7 @@ use crate::domain::{
     UserId,
 };
 use crate::events::{Batch, EventOutcome};
-use crate::pipeline::{Deadline, Refused};
+use crate::pipeline::{Refused, Terms};
 use crate::replay::Capture;
 
 /// A boxed future that borrows the service.
@@ -85,14 +85,13 @@ pub trait Service: Send + Sync + 'static {
     fn set_knobs(&self, knobs: Knobs) -> Result<(), String>;
 
     /// Answers what to hear next on a lane. `request.candidates` set: ranks those.
-    fn next_tracks(&self, request: Arc<Request>, deadline: Deadline) -> Reply<'_, Result<Answer, Refused>>;
+    fn next_tracks(&self, request: Arc<Request>, terms: Terms) -> Reply<'_, Result<Answer, Refused>>;
 
     /// Says why a track is, or is not, in an answer.
     ///
     /// # Errors
     /// [`RehearsalError`].
-    fn explain(&self, asked: Asked, track: TrackIx, deadline: Deadline)
-    -> Reply<'_, Result<Explained, RehearsalError>>;
+    fn explain(&self, asked: Asked, track: TrackIx, terms: Terms) -> Reply<'_, Result<Explained, RehearsalError>>;
 
     /// Asks the request of a kept answer again, with changes or as it was.
     ///
@@ -102,14 +101,14 @@ pub trait Service: Send + Sync + 'static {
         &self,
         id: &RecommendationId,
         changes: ReplayChanges,
-        deadline: Deadline,
+        terms: Terms,
     ) -> Reply<'_, Result<Replayed, ReplayError>>;
 
     /// Kept requests with what they read, at most `most`, for replays elsewhere. Ready once they are gathered.
     fn captures(&self, most: usize) -> Reply<'_, Vec<Capture>>;
 
     /// The `k` nearest other tracks, best first, without what is taken down; the score is a cosine similarity.
-    fn similar(&self, track: TrackIx, k: usize, deadline: Deadline) -> Reply<'_, Result<Vec<Retrieved>, Refused>>;
+    fn similar(&self, track: TrackIx, k: usize, terms: Terms) -> Reply<'_, Result<Vec<Retrieved>, Refused>>;
 
     /// Validates, drops duplicates, stores and applies events, and keeps those that are refused; one outcome an event, in
     /// order. Ready once what is accepted is durable.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramVec, IntCounter, IntCounterVec};
+use prometheus::{HistogramVec, IntCounterVec};
 
 use super::define::metrics;
 
@@ -17,8 +17,8 @@ metrics! {
         requests: IntCounterVec = counters("segue_http_requests_total", &["route", "status"]),
         /// Time from a request's arrival to its answer, seconds.
         seconds: HistogramVec = histograms("segue_http_request_duration_seconds", &["route"], &REQUEST_BUCKETS),
-        /// Requests refused because they could not have met their deadline.
-        refused: IntCounter = counter("segue_http_overload_refused_total"),
+        /// Requests refused because of load, by criticality (`sheddable`, `default`, `critical`).
+        refused: IntCounterVec = counters("segue_http_overload_refused_total", &["criticality"]),
     }
 }
 

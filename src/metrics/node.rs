@@ -5,12 +5,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::{Gauge, IntCounter, IntGauge, IntGaugeVec};
 
 use super::define::metrics;
+use crate::pipeline::LaneFigures;
 
 metrics! {
     /// The process; gauges of others' state are set when a scrape comes.
     NodeMetrics {
         /// Requests waiting for a lane.
         queue_length: IntGauge = gauge("segue_lanes_queue_length"),
+        /// Requests let in and not yet answered.
+        in_flight: IntGauge = gauge("segue_lanes_in_flight"),
+        /// How many requests may be in flight now.
+        limit: Gauge = float_gauge("segue_lanes_in_flight_limit"),
+        /// 1 while the queue stands so long that the newest request goes first.
+        newest_first: IntGauge = gauge("segue_lanes_newest_first"),
+        /// Requests that were let in and given up because they waited too long, since the start.
+        given_up: IntGauge = gauge("segue_lanes_given_up"),
         /// Lanes at work.
         lanes_busy: IntGauge = gauge("segue_lanes_busy"),
         /// Lanes in all.
@@ -51,6 +60,16 @@ impl NodeMetrics {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.start.set(now.as_secs_f64());
         self.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    }
+
+    /// Takes over what lanes are doing.
+    pub fn lanes(&self, figures: &LaneFigures) {
+        self.queue_length.set(figures.queued as i64);
+        self.lanes_busy.set(figures.busy as i64);
+        self.in_flight.set(figures.in_flight as i64);
+        self.limit.set(figures.limit);
+        self.newest_first.set(i64::from(figures.newest_first));
+        self.given_up.set(figures.given_up as i64);
     }
 
     /// Names the bundle in force in place of the one before.

@@ -18,7 +18,7 @@ mod track_set;
 pub use builder::{PipelineBuilder, Width};
 pub use deadline::Deadline;
 pub use detail::{Detail, Rehearsal, Step, Watched, Way};
-pub use lanes::{Lanes, Refused};
+pub use lanes::{Criticality, LaneFigures, Lanes, Permit, Refused, Terms};
 pub use report::{Note, Outcome, RuleEffect, StageKind, StageReport};
 pub use runner::Pipeline;
 pub use stage::{

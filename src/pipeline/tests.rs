@@ -1,6 +1,7 @@
 //! The runner's policies with scripted stages: every rung, every failure, every contract.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::domain::{
@@ -237,35 +238,95 @@ fn the_callers_own_list_replaces_retrieval() {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 #[test]
 fn lanes_answer_refuse_when_full_and_survive_panics() {
-    let lanes = Lanes::start(vec![ranked().build()], 1).unwrap();
-    let answer = block_on(lanes.run(&Deadline::never(), |p| p.last_candidates().len()));
+    let lanes = Lanes::start(vec![ranked().build()], 1, Duration::from_millis(25)).unwrap();
+    let admit = |criticality| lanes.admit(Terms { deadline: Deadline::never(), criticality });
+    let answer = block_on(lanes.run(admit(Criticality::Default).unwrap(), |p| p.last_candidates().len()));
     assert_eq!(answer, Ok(0));
-    assert_eq!(block_on(lanes.run(&Deadline::never(), |_| -> () { panic!("glue") })), Err(Refused::Lost));
+    let lost = lanes.run(admit(Criticality::Default).unwrap(), |_| -> () { panic!("glue") });
+    assert_eq!(block_on(lost), Err(Refused::Lost));
+    // One lane and one place: two may be in flight, one of them if nobody would miss it.
+    while lanes.figures().in_flight != 0 {
+        std::thread::yield_now();
+    }
+    let sheddable = admit(Criticality::Sheddable).unwrap();
+    assert!(matches!(admit(Criticality::Sheddable), Err(Refused::Overloaded { .. })));
+    let default = admit(Criticality::Default).unwrap();
+    for refused in [Criticality::Default, Criticality::Critical] {
+        assert!(matches!(admit(refused), Err(Refused::Overloaded { .. })));
+    }
+    // Whoever goes away makes room.
+    drop(sheddable);
+    let critical = admit(Criticality::Critical).unwrap();
     let (hold, held) = crossbeam_channel::bounded::<()>(0);
-    let refused = block_on(async {
-        let never = Deadline::never();
+    let order = block_on(async {
         let (entered, inside) = tokio::sync::oneshot::channel();
-        let first = lanes.run(&never, move |_| {
+        let first = lanes.run(default, move |_| {
             entered.send(()).unwrap();
             held.recv().unwrap_err();
         });
         let rest = async {
             inside.await.unwrap();
-            let second = lanes.run(&never, |_| ());
-            let third = async {
-                // The queue holds one; `second` was polled first and took the place.
-                let refused = lanes.run(&never, |_| ()).await;
+            let second = lanes.run(critical, |_| ());
+            let figures = async {
+                // `second` was polled first and waits.
+                let figures = lanes.figures();
                 drop(hold);
-                refused
+                figures
             };
-            tokio::join!(second, third).1
+            tokio::join!(second, figures).1
         };
         tokio::join!(first, rest).1
     });
-    assert!(matches!(refused, Err(Refused::Overloaded { .. })));
+    assert_eq!((order.queued, order.busy, order.in_flight, order.limit), (1, 1, 2, 2.0));
+}
+
+/// Requests that wait for a lane that is held: in which order does it take them, and which are given up?
+#[test]
+fn a_standing_queue_turns_round_and_gives_up_the_old() {
+    let lanes = Lanes::start(vec![ranked().build()], 64, Duration::from_millis(20)).unwrap();
+    let admit = || lanes.admit(Deadline::never().into()).unwrap();
+    // So that a job counts as 60 ms and three of them as longer than twice 20.
+    block_on(lanes.run(admit(), |_| std::thread::sleep(Duration::from_millis(60)))).unwrap();
+    let (order, taken) = crossbeam_channel::unbounded();
+    let (entered, inside) = tokio::sync::oneshot::channel();
+    let (hold, held) = crossbeam_channel::bounded::<()>(0);
+    let waits = |name: char| {
+        let order = order.clone();
+        lanes.run(admit(), move |_| order.send(name).unwrap())
+    };
+    let answers = block_on(async {
+        let first = lanes.run(admit(), move |_| {
+            entered.send(()).unwrap();
+            held.recv().unwrap_err();
+        });
+        let rest = async {
+            inside.await.unwrap();
+            let old = async { tokio::join!(waits('a'), waits('b')) };
+            let new = async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                let (third, fourth) = (waits('c'), waits('d'));
+                let release = async {
+                    let newest_first = lanes.figures().newest_first;
+                    drop(hold);
+                    newest_first
+                };
+                tokio::join!(third, fourth, release)
+            };
+            tokio::join!(old, new)
+        };
+        tokio::join!(first, rest).1
+    });
+    let ((a, b), (c, d, newest_first)) = answers;
+    assert!(newest_first);
+    for given_up in [a, b] {
+        assert!(matches!(given_up, Err(Refused::Overloaded { .. })));
+    }
+    assert_eq!((c, d), (Ok(()), Ok(())));
+    assert_eq!(taken.try_iter().collect::<String>(), "dc");
+    assert_eq!(lanes.figures().given_up, 2);
 }

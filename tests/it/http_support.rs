@@ -16,7 +16,7 @@ use segue::domain::{
 };
 use segue::events::{Batch, Clock, EventOutcome, validate};
 use segue::http::{Audience, ChangeFault, IngestError, PROBLEM_JSON, Reply, Service, Traced, app};
-use segue::pipeline::{Deadline, Refused, Watched};
+use segue::pipeline::{Refused, Terms, Watched};
 use segue::replay::Capture;
 use segue::stages::why::Why;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub(crate) struct Small {
     traced: Mutex<Option<Arc<Traced>>>,
     events: Mutex<HashSet<String>>,
     /// What was asked last.
-    pub(crate) asked: Mutex<Option<(Arc<Request>, Deadline)>>,
+    pub(crate) asked: Mutex<Option<(Arc<Request>, Terms)>>,
     /// Refuse work.
     pub(crate) overloaded: AtomicBool,
     /// Not ready.
@@ -123,10 +123,10 @@ impl Service for Small {
         Ok(())
     }
 
-    fn next_tracks(&self, request: Arc<Request>, deadline: Deadline) -> Reply<'_, Result<Answer, Refused>> {
+    fn next_tracks(&self, request: Arc<Request>, terms: Terms) -> Reply<'_, Result<Answer, Refused>> {
         Box::pin(async move {
             assert_ne!(request.surface.as_deref(), Some("boom"), "a bug");
-            *self.asked.lock().unwrap() = Some((Arc::clone(&request), deadline));
+            *self.asked.lock().unwrap() = Some((Arc::clone(&request), terms));
             if let Some(refused) = self.refusal() {
                 return Err(refused);
             }
@@ -142,7 +142,7 @@ impl Service for Small {
         })
     }
 
-    fn explain(&self, asked: Asked, track: TrackIx, _: Deadline) -> Reply<'_, Result<Explained, RehearsalError>> {
+    fn explain(&self, asked: Asked, track: TrackIx, _: Terms) -> Reply<'_, Result<Explained, RehearsalError>> {
         let explained = match asked {
             Asked::Recorded(_) => Err(RehearsalError::Unknown),
             Asked::Now(request) => self.refusal().map_or_else(
@@ -156,7 +156,7 @@ impl Service for Small {
         Box::pin(std::future::ready(explained))
     }
 
-    fn replay(&self, _: &RecommendationId, _: ReplayChanges, _: Deadline) -> Reply<'_, Result<Replayed, ReplayError>> {
+    fn replay(&self, _: &RecommendationId, _: ReplayChanges, _: Terms) -> Reply<'_, Result<Replayed, ReplayError>> {
         Box::pin(std::future::ready(Err(RehearsalError::Unknown.into())))
     }
 
@@ -164,7 +164,7 @@ impl Service for Small {
         Box::pin(std::future::ready(Vec::new()))
     }
 
-    fn similar(&self, track: TrackIx, k: usize, _: Deadline) -> Reply<'_, Result<Vec<Retrieved>, Refused>> {
+    fn similar(&self, track: TrackIx, k: usize, _: Terms) -> Reply<'_, Result<Vec<Retrieved>, Refused>> {
         let others = (0..10).map(TrackIx).filter(move |t| *t != track).take(k);
         let hits = others.map(|track| Retrieved { track, score: 0.5 }).collect();
         let refusal = self.refusal();

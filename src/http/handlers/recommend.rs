@@ -22,7 +22,10 @@ use crate::http::wire::{
 /// There is always an answer while the node takes requests; `rung` says how good it is.
 #[utoipa::path(
     post, path = "/v1/next-tracks", tag = "recommendations", request_body = NextTracksRequest,
-    params(("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Shortens the time budget")),
+    params(
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Shortens the time budget"),
+        ("X-Criticality" = Option<String>, Header, description = "critical, default or sheddable: who is refused first under overload"),
+    ),
     responses(
         (status = 200, description = "Tracks, best first", body = NextTracksResponse,
          headers(("X-Segue-Rung" = String, description = "The rung of the fallback ladder"))),
@@ -44,7 +47,10 @@ pub(in crate::http) async fn next_tracks(
 /// The caller's own candidates instead of retrieval; filters, ranking and re-ranking are those of `/v1/next-tracks`.
 #[utoipa::path(
     post, path = "/v1/rank", tag = "recommendations", request_body = RankRequest,
-    params(("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Shortens the time budget")),
+    params(
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Shortens the time budget"),
+        ("X-Criticality" = Option<String>, Header, description = "critical, default or sheddable: who is refused first under overload"),
+    ),
     responses(
         (status = 200, description = "The given tracks that may be served, best first", body = NextTracksResponse,
          headers(("X-Segue-Rung" = String, description = "The rung of the fallback ladder"))),
@@ -64,7 +70,7 @@ pub(in crate::http) async fn rank(
 async fn answer(state: &HttpState, timing: Timing, request: Request) -> Result<HttpResponse, ApiError> {
     let service = state.service();
     let request = Arc::new(request);
-    let answer = service.next_tracks(Arc::clone(&request), timing.deadline()).await?;
+    let answer = service.next_tracks(Arc::clone(&request), timing.terms()).await?;
     let mut body = NextTracksResponse::new(&answer, service.catalogue(), service.bundle_version(), request.explain);
     body.unknown_ids = request.unknown_ids;
     body.took_ms = timing.took_ms();
@@ -78,7 +84,10 @@ async fn answer(state: &HttpState, timing: Timing, request: Request) -> Result<H
 /// which stage.
 #[utoipa::path(
     post, path = "/v1/explain", tag = "recommendations", request_body = ExplainRequest,
-    params(("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Shortens the time budget")),
+    params(
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Shortens the time budget"),
+        ("X-Criticality" = Option<String>, Header, description = "critical, default or sheddable: who is refused first under overload"),
+    ),
     responses(
         (status = 200, description = "Why", body = ExplainResponse),
         BodyProblems, NotAgain, Unavailable,
@@ -102,7 +111,7 @@ pub(in crate::http) async fn explain(
     let Some(track) = service.catalogue().find(track_id) else {
         return Ok(HttpResponse::Ok().json(ExplainResponse::unknown(track_id, bundle)));
     };
-    let explained = service.explain(asked, track, timing.deadline()).await;
+    let explained = service.explain(asked, track, timing.terms()).await;
     let explained = explained.map_err(|error| ApiError::rehearsal(error, &id))?;
     Ok(HttpResponse::Ok().json(ExplainResponse::new(track_id, bundle, &explained)))
 }
@@ -128,7 +137,7 @@ pub(in crate::http) async fn replay(
     let id = RecommendationId::new(id.as_str()).map_err(|error| ApiError::path_id(&error))?;
     let changes = body.0.validate()?;
     let service = state.service();
-    let replayed = service.replay(&id, changes, timing.deadline()).await;
+    let replayed = service.replay(&id, changes, timing.terms()).await;
     let replayed = replayed.map_err(|error| ApiError::replay(error, id.as_str()))?;
     Ok(HttpResponse::Ok().json(ReplayResponse::new(&replayed, service.catalogue(), service.bundle_version())))
 }

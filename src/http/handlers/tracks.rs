@@ -48,7 +48,7 @@ pub(in crate::http) async fn similar(
     query.finish()?;
     let service = state.service();
     let track = find_track(service, &id)?;
-    let hits = service.similar(track, limit, timing.deadline()).await?;
+    let hits = service.similar(track, limit, timing.terms()).await?;
     Ok(HttpResponse::Ok().json(SimilarResponse::new(track, &hits, service.catalogue())))
 }
 
