@@ -9,6 +9,7 @@ mapfile -t cores < <(taskset -pc $$ | sed 's/.*: //' | tr ',' '\n' | while IFS=-
 ((${#cores[@]} > 1)) || echo 'load: one core only: the server shares it with its load' >&2
 generator=(taskset -c "${cores[-1]}")
 work=$(mktemp -d)
+touch "$work/log"
 taskset -c "${cores[0]}" "$segue" serve --bundle "${BUNDLE:-models/demo}" --listen 127.0.0.1:0 --set lanes.count=1 \
     --set server.workers=1 --set events.data_dir="$work/data" "$@" >"$work/log" 2>&1 &
 server=$!

@@ -24,6 +24,11 @@ fn quantiles(text: &mut String, name: &str, of: &Quantiles) {
     }
 }
 
+/// A latency, or that there is none.
+fn ms(value: f64) -> String {
+    if value.is_finite() { format!("{value:.2}") } else { "-".into() }
+}
+
 /// One phase: rates, latencies by kind, fates.
 fn phase_table(phase: &PhaseReport) -> String {
     let mut text = String::new();
@@ -121,13 +126,13 @@ pub fn capacity_table(reports: &[CapacityReport]) -> String {
             line(
                 &mut text,
                 format_args!(
-                    "{:>10.1} {:>8.1} {:>8.2} {:>8.2} {:>7.3} {:>9.2}  {}",
+                    "{:>10.1} {:>8.1} {:>8} {:>8} {:>7.3} {:>9}  {}",
                     phase.rate,
                     phase.goodput_per_s,
-                    phase.latency.p50,
-                    phase.latency.p99,
+                    ms(phase.latency.p50),
+                    ms(phase.latency.p99),
                     phase.full_share(),
-                    phase.generator_lag.p99,
+                    ms(phase.generator_lag.p99),
                     if probe.holds { "yes" } else { "no" }
                 ),
             );
@@ -169,13 +174,13 @@ pub fn overload_table(report: &OverloadReport) -> String {
         line(
             &mut text,
             format_args!(
-                "{name:>9} {:>9.1} {:>8.1} {:>9.2} {:>9.2} {:>9} {:>11.2} {:>7} {:>7} {:>7.3}",
+                "{name:>9} {:>9.1} {:>8.1} {:>9} {:>9} {:>9} {:>11} {:>7} {:>7} {:>7.3}",
                 phase.rate,
                 phase.goodput_per_s,
-                phase.admitted.p50,
-                phase.admitted.p99,
+                ms(phase.admitted.p50),
+                ms(phase.admitted.p99),
                 phase.refused.count,
-                phase.refused.p99,
+                ms(phase.refused.p99),
                 phase.failed,
                 phase.timed_out,
                 phase.full_share()

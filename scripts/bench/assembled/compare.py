@@ -26,6 +26,8 @@ SETTINGS = [
     "retrieval.exploration=0", "retrieval.queries.after_skips=0", "rerank.satiation.strength=0", "rerank.transitions=false",
     "exploration.positions=[]", "exploration.more_positions=[]", "knobs.skip_penalty=0", "index.engine=exact",
     "index.probe_every=0", "events.durability=os",
+    # The other stack knows no deadline, so neither sheds work: all answers are whole.
+    "server.budget_ms=2000",
 ]
 FIELDS = {"diversity": 0, "discovery": 0.3}
 # Scores that are nearer than this may change places.
@@ -177,16 +179,17 @@ def load(args, system, what, *more):
 
 def measure(args, systems):
     """In turns: capacities, then each at 70 % of its own, then both at 70 % of the smaller."""
-    found = {system.name: {200: [], 50: [], "own": [], "both": []} for system in systems}
+    found = {system.name: {bound: [] for bound in [*args.bounds, "own", "both"]} for system in systems}
+    bounds = [word for bound in args.bounds for word in ("--bound", bound)]
     for turn in range(args.rounds):
         for system in systems[::-1 if turn % 2 else 1]:
-            reports = load(args, system, "capacity", "--seconds", args.seconds, "--from", 64,
-                           "--precision", 0.1, "--seed", turn + 1)
+            reports = load(args, system, "capacity", "--seconds", args.seconds, "--from", 64, "--precision", 0.1,
+                           "--seed", turn + 1, *bounds)
             for report in reports:
                 found[system.name][int(report["bound"]["p99_ms"])].append(report["capacity_per_s"])
             print(f"round {turn + 1}: {system.name}: "
                   + ", ".join(f"P99 < {r['bound']['p99_ms']:.0f} ms: {r['capacity_per_s']:.0f}/s" for r in reports), flush=True)
-    median = {name: statistics.median(one[200]) for name, one in found.items()}
+    median = {name: statistics.median(one[args.bounds[0]]) for name, one in found.items()}
     for turn in range(args.rounds):
         for system in systems[::-1 if turn % 2 else 1]:
             for kind, rate in (("own", 0.7 * median[system.name]), ("both", 0.7 * min(median.values()))):
@@ -223,11 +226,12 @@ def table(args, systems, found, resident, bytes_each):
     own = lines(file for file in (ROOT / "src").rglob("*.rs") if "test" not in file.name)
     code = [own, lines(HERE / name for name in ("app.py", "bundle.py", "features.py", "funnel.py", "state.py"))]
     median = lambda name, kind, of: statistics.median(of(one) for one in found[name][kind])
-    rows = [
-        ("requests/s of a core, P99 < 200 ms", [statistics.median(found[s.name][200]) for s in systems], "{:.0f}"),
-        ("requests/s of a core, P99 < 50 ms", [statistics.median(found[s.name][50]) for s in systems], "{:.0f}"),
-        ("CPU ms a request with its events, at 70 % of its own",
-         [median(s.name, "own", lambda r: r["cost"]["cpu_ms"]) for s in systems], "{:.2f}"),
+    cpu = [median(s.name, "own", lambda r: r["cost"]["cpu_ms"]) for s in systems]
+    rows = [(f"requests/s of a core, P99 < {bound} ms", [statistics.median(found[s.name][bound]) for s in systems], "{:.0f}")
+            for bound in args.bounds]
+    rows += [
+        ("CPU ms a request with its events, at 70 % of its own", cpu, "{:.2f}"),
+        ("requests/s of a core that does nothing else, by that", [1_000 / one for one in cpu], "{:.0f}"),
     ]
     for kind, name in (("own", "70 % of its own"), ("both", "70 % of the smaller")):
         for part in ("p50", "p99"):
@@ -238,7 +242,7 @@ def table(args, systems, found, resident, bytes_each):
         (f"bytes a cached session with its listener, 10 plays, {args.sessions:,} of them", bytes_each, "{:,.0f}"),
         ("lines of code (Segue: all of src, most of it not in this comparison)", code, "{:,}"),
     ]
-    print(f"\n| {args.bundle}, one core, {args.rounds} rounds in turns, medians | {systems[0].name} | {systems[1].name} | ratio |")
+    print(f"\n| {os.path.relpath(args.bundle, ROOT)}, one core, {args.rounds} rounds in turns, medians | {systems[0].name} | {systems[1].name} | ratio |")
     print("|---|---|---|---|")
     for name, (ours, theirs), form in rows:
         ratio = ours / theirs if theirs else float("nan")
@@ -254,6 +258,7 @@ def main():
     parser.add_argument("--core", default="0", help="the core of the servers")
     parser.add_argument("--generator-core", default="1", help="the core of the load generator")
     parser.add_argument("--seconds", type=float, default=8, help="of each rate that is tried")
+    parser.add_argument("--bounds", type=int, nargs="+", default=[200, 50], help="P99 that must hold, ms")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sessions", type=int, default=5_000, help="sessions whose memory is measured")
     parser.add_argument("--check-only", action="store_true", help="compare answers, measure nothing")
