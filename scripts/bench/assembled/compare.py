@@ -125,12 +125,16 @@ def tell(systems, events):
 
 
 def same(ours, theirs):
-    """Whether two lists are equal up to ties; how many places differ, and by how much scores do at most."""
+    """Whether two lists are equal up to ties; how many places differ, and by how much scores of one track do at most.
+
+    What follows a tie may differ for good: keeping artists apart goes on from whichever of the two was placed. So the first
+    place that differs must be a tie, and every track that both lists have must have one score.
+    """
     moved = [(a, b) for a, b in zip(ours, theirs) if a["track_id"] != b["track_id"]]
     scores = {one["track_id"]: one["score"] for one in theirs}
-    gaps = [abs(one["score"] - scores[one["track_id"]]) for one in ours if one["track_id"] in scores]
-    tied = all(abs(a["score"] - b["score"]) < TIE for a, b in moved)
-    return len(ours) == len(theirs) and tied, len(moved), max(gaps, default=0.0)
+    gap = max((abs(one["score"] - scores[one["track_id"]]) for one in ours if one["track_id"] in scores), default=0.0)
+    tied = not moved or abs(moved[0][0]["score"] - moved[0][1]["score"]) < TIE
+    return len(ours) == len(theirs) and tied and gap < TIE, len(moved), gap
 
 
 def check(systems, events):
@@ -149,7 +153,7 @@ def check(systems, events):
             lists, differ, places, gap = lists + 1, differ + (not equal), places + moved, max(gap, apart)
             if turn == 0:
                 tell(systems, heard(user, answers[0]))
-    print(f"answers: {lists} lists of 20, {lists - differ} equal up to ties ({places} places in all are tied otherwise), "
+    print(f"answers: {lists} lists of 20, {lists - differ} equal up to ties ({places} places in all differ from a tie on), "
           f"scores at most {gap:.1e} apart")
     return differ
 
