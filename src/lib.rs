@@ -20,6 +20,7 @@ pub mod import;
 pub mod index;
 pub mod index_bench;
 pub mod inference;
+pub mod load;
 pub mod metrics;
 pub mod pipeline;
 pub mod replay;

@@ -14,6 +14,7 @@ mod events;
 mod feature_log;
 mod import;
 mod index;
+mod load;
 mod progress;
 mod replay;
 mod serve;
@@ -54,6 +55,8 @@ enum Command {
     Audio(audio::Command),
     Replay(replay::Args),
     Simulate(simulate::Args),
+    #[command(subcommand)]
+    Load(load::Command),
 }
 
 /// Parses the process's arguments, runs the sub-command and prints its error, if any, to standard error.
@@ -81,6 +84,7 @@ pub fn run() -> ExitCode {
         Command::Audio(command) => audio::run(command),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Load(command) => load::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
