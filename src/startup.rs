@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::app::{
     AppError, Asked, ChangeError, Engine, Explained, Put, RehearsalError, ReplayChanges, ReplayError, Replayed,
 };
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, Difference, LogFormat, differences};
 use crate::domain::{
     Answer, Catalogue, Knobs, RecommendationId, Request, Retrieved, SessionId, SessionState, Track, TrackId, TrackIx,
     UserId,
@@ -33,32 +33,102 @@ pub enum StartupError {
     Server(#[from] std::io::Error),
 }
 
+/// The filter of the logs, which can be changed.
+pub struct Logs(Box<dyn Fn(EnvFilter) -> Result<(), tracing_subscriber::reload::Error>>);
+
 /// Sends logs to standard error in the configured format. A second call in a process changes nothing.
-pub fn init_logs(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+pub fn init_logs(config: &Config) -> Logs {
     let terminal = std::io::stderr().is_terminal();
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter(config)).with_writer(std::io::stderr).with_ansi(terminal);
     // Refused only when a subscriber is set already, in tests.
-    let _ = match config.log.format {
-        LogFormat::Text => logs.try_init(),
-        LogFormat::Json => logs.json().try_init(),
-    };
+    match config.log.format {
+        LogFormat::Text => {
+            let logs = logs.with_filter_reloading();
+            let handle = logs.reload_handle();
+            let _ = logs.try_init();
+            Logs(Box::new(move |filter| handle.reload(filter)))
+        }
+        LogFormat::Json => {
+            let logs = logs.json().with_filter_reloading();
+            let handle = logs.reload_handle();
+            let _ = logs.try_init();
+            Logs(Box::new(move |filter| handle.reload(filter)))
+        }
+    }
+}
+
+fn filter(config: &Config) -> EnvFilter {
+    EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
+/// A value as people write it: a number of 32 bits without the digits that 64 add.
+fn as_written(value: &toml::Value) -> String {
+    match value {
+        toml::Value::Float(long) if f64::from(*long as f32) == *long => (*long as f32).to_string(),
+        value => value.to_string(),
+    }
+}
+
+/// What SIGHUP does: reads the configuration again.
+pub struct Reload<F> {
+    /// Reads it; the error is for people.
+    pub load: F,
+    /// The logs whose level follows it.
+    pub logs: Logs,
+}
+
+/// Keys that a reload takes over.
+fn is_reloadable(key: &str) -> bool {
+    key.starts_with("knobs.") || key == "log.level"
+}
+
+impl<F: Fn() -> Result<Config, String>> Reload<F> {
+    /// Takes over what may change while the server runs, and logs what changed and what waits for a restart. A configuration
+    /// with faults changes nothing.
+    fn run(&self, engine: &Engine, in_force: &mut Config) {
+        let next = match (self.load)() {
+            Ok(next) => next,
+            Err(error) => return tracing::error!(%error, "the configuration has faults: nothing was reloaded"),
+        };
+        // An operator may have turned them since.
+        in_force.knobs = engine.knobs();
+        let found = differences(in_force, &next);
+        for Difference { key, before, after } in &found {
+            let text = |value: &Option<toml::Value>| value.as_ref().map_or("none".to_owned(), as_written);
+            let (before, after) = (text(before), text(after));
+            match is_reloadable(key) {
+                true => tracing::info!(key, before, after, "reloaded"),
+                false => tracing::warn!(key, before, after, "changed in the configuration: a restart takes it over"),
+            }
+        }
+        engine.set_knobs(next.knobs);
+        in_force.knobs = next.knobs;
+        if let Err(error) = (self.logs.0)(filter(&next)) {
+            tracing::error!(%error, "the level of the logs stays as it is");
+        }
+        in_force.log.level = next.log.level;
+        tracing::info!(changed = found.len(), "the configuration was read again");
+    }
 }
 
 /// Serves a bundle until SIGTERM or SIGINT. `prepare` runs once the engine stands and before the port opens; `ready` is
-/// told the address.
+/// told the address. With `reload`, SIGHUP reads the configuration again.
 ///
 /// # Errors
 /// The bundle, a model, ONNX Runtime or the port; the message says what to do.
-pub fn serve(
+pub fn serve<F: Fn() -> Result<Config, String> + 'static>(
     config: Config,
     bundle: &Path,
+    reload: Option<Reload<F>>,
     prepare: impl FnOnce(&Engine),
     ready: impl FnOnce(&Engine, SocketAddr),
 ) -> Result<(), StartupError> {
     let start = Instant::now();
     actix_web::rt::System::new().block_on(async {
         let signals = http::Signals::listen();
+        let signals = if reload.is_some() { signals.reloading() } else { signals };
+        let mut in_force = config.clone();
         let engine = Arc::new(Engine::start(config, bundle)?);
         prepare(&engine);
         let bound = http::bind(service(Arc::clone(&engine)))?;
@@ -73,6 +143,10 @@ pub fn serve(
             "ready"
         );
         ready(&engine, address);
+        let signals = match reload {
+            Some(reload) => signals.on_hangup(move || reload.run(&engine, &mut in_force)),
+            None => signals,
+        };
         Ok::<_, StartupError>(bound.run(signals).await?)
     })?;
     // All sessions are gone with the engine that the block above held.

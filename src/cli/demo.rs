@@ -7,7 +7,7 @@ use anyhow::bail;
 
 use super::common::ServeArgs;
 use crate::app::Engine;
-use crate::config::EventStore;
+use crate::config::{Config, EventStore};
 use crate::startup;
 use crate::tables::{TableError, read_events};
 
@@ -48,7 +48,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
             open_browser(&format!("http://{address}/"));
         }
     };
-    Ok(startup::serve(config, &bundle, prepare, ready)?)
+    // Nothing to read again: SIGHUP, as when the terminal is closed, ends it.
+    let reload = None::<startup::Reload<fn() -> Result<Config, String>>>;
+    Ok(startup::serve(config, &bundle, reload, prepare, ready)?)
 }
 
 /// Looks for a path in the current directory, then in every directory above the binary, then where packages install.

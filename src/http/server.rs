@@ -97,7 +97,10 @@ impl Bound {
         let conductor = actix_web::rt::spawn({
             let drain = Arc::clone(&drain);
             async move {
-                asked_to_stop(&stop, signals).await;
+                tokio::select! {
+                    () = stop.notified() => {}
+                    () = signals.received() => {}
+                }
                 tracing::info!(
                     "shutting down: /readyz says so, requests at work are finished; a second signal does not wait"
                 );
@@ -149,20 +152,15 @@ async fn until_closed(mut closed: watch::Receiver<bool>) {
     let _ = closed.wait_for(|closed| *closed).await;
 }
 
-async fn asked_to_stop(stop: &Notify, signals: Signals) {
-    tokio::select! {
-        () = stop.notified() => {}
-        () = signals.received() => {}
-    }
-}
-
 /// SIGTERM and SIGINT, from the moment this value is made: one that comes while the engine still starts is not lost. On
 /// Unix a second one, whatever is being waited for, ends the process with the exit code 128 + its number, as `kill -9`
-/// would: what was acknowledged is in the event log.
-#[derive(Debug)]
+/// would: what was acknowledged is in the event log. SIGHUP is left to the system, which ends the process, but for
+/// [`Signals::reloading`].
 pub struct Signals {
     #[cfg(unix)]
     streams: io::Result<[tokio::signal::unix::Signal; 2]>,
+    #[cfg(unix)]
+    hangup: Option<(tokio::signal::unix::Signal, Option<Box<dyn FnMut()>>)>,
 }
 
 impl Signals {
@@ -175,7 +173,41 @@ impl Signals {
             the_second_ends()?;
             Ok(streams)
         };
-        Self { streams: open() }
+        Self { streams: open(), hangup: None }
+    }
+
+    /// Begins to listen for SIGHUP too. One that comes before [`Signals::on_hangup`] waits for it.
+    #[cfg(unix)]
+    pub fn reloading(self) -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::hangup()) {
+            Ok(stream) => Self { hangup: Some((stream, None)), ..self },
+            Err(error) => {
+                tracing::error!(%error, "SIGHUP cannot be received: it ends this process");
+                self
+            }
+        }
+    }
+
+    /// Does nothing where there is no SIGHUP.
+    #[cfg(not(unix))]
+    pub fn reloading(self) -> Self {
+        self
+    }
+
+    /// Calls `reload` at each SIGHUP, on the thread that [`Bound::run`] was called on.
+    #[cfg(unix)]
+    pub fn on_hangup(mut self, reload: impl FnMut() + 'static) -> Self {
+        if let Some((_, called)) = &mut self.hangup {
+            *called = Some(Box::new(reload));
+        }
+        self
+    }
+
+    /// Does nothing where there is no SIGHUP.
+    #[cfg(not(unix))]
+    pub fn on_hangup(self, _: impl FnMut() + 'static) -> Self {
+        self
     }
 
     /// Begins to listen. Must be called on an actix runtime.
@@ -184,16 +216,32 @@ impl Signals {
         Self {}
     }
 
+    /// Ends when the process is asked to end; reloads until then.
     #[cfg(unix)]
     async fn received(self) {
-        match self.streams {
-            Ok([mut terminate, mut interrupt]) => {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
+        let Self { streams, hangup } = self;
+        let asked_to_stop = async {
+            match streams {
+                Ok([mut terminate, mut interrupt]) => {
+                    tokio::select! {
+                        _ = terminate.recv() => {}
+                        _ = interrupt.recv() => {}
+                    }
+                }
+                Err(error) => deaf(&error).await,
+            }
+        };
+        let hung_up = async {
+            if let Some((mut stream, Some(mut reload))) = hangup {
+                while stream.recv().await.is_some() {
+                    reload();
                 }
             }
-            Err(error) => deaf(&error).await,
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = asked_to_stop => {}
+            () = hung_up => {}
         }
     }
 

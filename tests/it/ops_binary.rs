@@ -21,12 +21,17 @@ struct Running {
 
 impl Running {
     fn start(settings: &[&str]) -> Self {
+        let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
+        Self::with(&arguments)
+    }
+
+    fn with(arguments: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_segue"));
         command.current_dir(env!("CARGO_MANIFEST_DIR"));
         command.args(["serve", "--bundle", "models/demo", "--listen", "127.0.0.1:0", "--set", "log.format=json"]);
         command.args(["--set", &format!("events.data_dir={}", data.path().display())]);
-        command.args(settings.iter().flat_map(|setting| ["--set", setting]));
+        command.args(arguments);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let (send, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -119,6 +124,42 @@ fn ops_a_second_signal_does_not_wait() {
     assert_eq!(status.code(), Some(143), "{log}");
     assert!(!log.contains("drained and stopped"), "{log}");
     drop(held);
+}
+
+#[test]
+fn ops_hangup_reads_the_configuration_again() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("segue.toml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    write("[knobs.blend]\nskip = 0.4");
+    let mut running = Running::with(&["--config", file.to_str().unwrap()]);
+    let skip = |running: &Running| {
+        let reply = running.ask("GET /admin/knobs", "", "");
+        let body: serde_json::Value = serde_json::from_str(reply.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        body["blend"]["skip"].as_f64().unwrap()
+    };
+    assert!((skip(&running) - 0.4).abs() < 1e-6);
+    write("[knobs.blend]\nskip = 0.9\n[lanes]\nqueue_capacity = 17\n[log]\nlevel = \"debug\"");
+    running.signal("-HUP");
+    for (part, level, key, after) in [
+        ("\"reloaded\"", "INFO", "knobs.blend.skip", "0.9"),
+        ("a restart takes it over", "WARN", "lanes.queue_capacity", "17"),
+        ("\"reloaded\"", "INFO", "log.level", "\"debug\""),
+    ] {
+        let line: serde_json::Value = serde_json::from_str(&running.wait_for(part)).unwrap();
+        let fields = &line["fields"];
+        assert_eq!((&line["level"], &fields["key"]), (&level.into(), &key.into()));
+        assert!(fields["after"].as_str().unwrap().starts_with(after), "{line}");
+    }
+    running.wait_for("the configuration was read again");
+    assert!((skip(&running) - 0.9).abs() < 1e-6);
+    write("[knobs.blend]\nskip = 0.1\n[lanes]\nquantity = 3");
+    running.signal("-HUP");
+    assert!(running.wait_for("nothing was reloaded").contains("lanes.quantity"));
+    assert!((skip(&running) - 0.9).abs() < 1e-6);
+    running.signal("-TERM");
+    let (status, log) = running.ended();
+    assert_eq!(status.code(), Some(0), "{log}");
 }
 
 /// Listeners, sessions and secrets of clients, planted wherever a request can hold them, appear in no log line and no
