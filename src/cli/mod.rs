@@ -14,6 +14,7 @@ mod events;
 mod feature_log;
 mod import;
 mod index;
+mod ope;
 mod progress;
 mod replay;
 mod serve;
@@ -53,6 +54,7 @@ enum Command {
     #[command(subcommand)]
     Audio(audio::Command),
     Replay(replay::Args),
+    Ope(ope::Args),
     Simulate(simulate::Args),
 }
 
@@ -80,6 +82,7 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Audio(command) => audio::run(command),
         Command::Replay(args) => replay::run(&args),
+        Command::Ope(args) => ope::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };
     match done {

@@ -37,7 +37,7 @@ pub use moments::Moments;
 pub use page::html_page;
 pub use pairs::PairReport;
 pub use ranking::{gini, ndcg_at, recall_at, reciprocal_rank_at};
-pub use report::{ByListener, Dials, Estimate, EvalReport, HeadReport, MetricReport, OtherMoments, SystemReport};
+pub use report::{ByListener, Dials, EvalReport, HeadReport, MetricReport, OtherMoments, SystemReport};
 pub use run::{EvalConfig, Progress, System, run};
 pub use slices::SliceReport;
 pub use table::text_table;

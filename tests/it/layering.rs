@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("tables", &["domain", "config", "store"]),
     ("vault", &[]),
+    ("statistics", &[]),
     ("features", &["domain", "config", "metrics", "vault"]),
     ("index", &["domain", "config", "metrics", "pipeline::Deadline"]),
     ("inference", &["domain", "config", "metrics", "features::schema"]),
@@ -63,7 +64,25 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "app",
         ],
     ),
-    ("evaluate", &["domain", "pipeline", "config", "tables", "features", "stages", "bundle", "backfill", "app"]),
+    (
+        "evaluate",
+        &["domain", "pipeline", "config", "tables", "statistics", "features", "stages", "bundle", "backfill", "app"],
+    ),
+    (
+        "ope",
+        &[
+            "domain",
+            "config",
+            "store",
+            "tables",
+            "statistics",
+            "features",
+            "inference",
+            "feature_log",
+            "bundle",
+            "backfill",
+        ],
+    ),
     (
         "simulate",
         &[
@@ -75,7 +94,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "stages",
             "bundle",
             "world",
-            "evaluate::Estimate",
+            "statistics",
             "evaluate::svg",
             "app",
         ],
@@ -120,6 +139,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "import",
             "backfill",
             "evaluate",
+            "ope",
             "simulate",
             "app",
             "startup",
@@ -147,7 +167,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("realfft", &["audio/"]),
     ("rusqlite", &["events/embedded/", "vault/"]),
     ("serde_arrow", &["tables/"]),
-    ("statrs", &["simulate/"]),
+    ("statrs", &["simulate/", "statistics/"]),
     ("symphonia", &["audio/"]),
 ];
 

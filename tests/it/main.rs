@@ -24,6 +24,7 @@ mod http_protocol;
 mod http_server;
 mod http_support;
 mod layering;
+mod ope;
 mod ops_binary;
 mod ops_dashboard;
 mod simulate;
