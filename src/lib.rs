@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod archive;
+pub mod arms;
 pub mod audio;
 pub mod backfill;
 pub mod bundle;
@@ -13,6 +14,7 @@ pub mod config;
 pub mod domain;
 pub mod evaluate;
 pub mod events;
+pub mod experiment;
 pub mod feature_log;
 pub mod features;
 pub mod http;

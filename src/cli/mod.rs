@@ -11,6 +11,7 @@ mod dead_letters;
 mod demo;
 mod eval;
 mod events;
+mod experiment;
 mod feature_log;
 mod import;
 mod index;
@@ -54,6 +55,8 @@ enum Command {
     #[command(subcommand)]
     Audio(audio::Command),
     Replay(replay::Args),
+    #[command(subcommand)]
+    Experiment(experiment::Command),
     Ope(ope::Args),
     Simulate(simulate::Args),
 }
@@ -82,6 +85,7 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Audio(command) => audio::run(command),
         Command::Replay(args) => replay::run(&args),
+        Command::Experiment(command) => experiment::run(command),
         Command::Ope(args) => ope::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };

@@ -2,6 +2,7 @@
 //! every fault at once and refuses unknown keys.
 
 mod check;
+mod experiments;
 mod exploration;
 mod faults;
 mod feature_log;
@@ -15,6 +16,7 @@ mod sections;
 mod signals;
 mod trace;
 
+pub use experiments::{ArmConfig, ExperimentConfig, Setting, parts as experiment_parts};
 pub use exploration::{CompletionConfig, ExplorationConfig};
 pub use faults::{ConfigFaults, Fault, Origin, Problem};
 pub use feature_log::FeatureLogConfig;

@@ -34,6 +34,7 @@ pub use flat_json::flat_json;
 pub use heads::LabelledPlay;
 pub use lists::ListMeasures;
 pub use moments::Moments;
+pub(crate) use page::STYLE;
 pub use page::html_page;
 pub use pairs::PairReport;
 pub use ranking::{gini, ndcg_at, recall_at, reciprocal_rank_at};

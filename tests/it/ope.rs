@@ -9,7 +9,7 @@ use segue::domain::{BlendWeights, RecommendationId};
 use segue::ope::{Choice, Collected, OpeError, Policy, RankerOf, Reward, collect, report, text_table};
 use serde_json::{Value, json};
 
-use crate::app_support::{TestApp, event, finished, ids, runtime, skip};
+use crate::app_support::{TestApp, event, exploring, finished, ids, runtime, skip};
 
 /// What was sent and answered.
 struct Served {
@@ -33,11 +33,7 @@ async fn served() -> Served {
         config.events.export.dir = Some(dir.path().join("archive"));
         config.feature_log.dir = Some(dir.path().join("log"));
         config.feature_log.unserved_share = 0.0;
-        config.exploration.positions = vec![2, 4];
-        config.exploration.more_positions = vec![];
-        config.exploration.ceiling = 1.0;
-        (config.retrieval.two_tower, config.retrieval.popular, config.retrieval.own_tracks) = (20, 10, 10);
-        (config.retrieval.session_artists, config.retrieval.sequential_rules, config.retrieval.fresh) = (10, 10, 0);
+        exploring(config);
     });
     let (mut answers, mut cold) = (Vec::new(), Vec::new());
     for at in 0..3 * LISTENERS {

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use crossbeam_channel::Sender;
 use prometheus::IntCounter;
 
-use crate::domain::{Answer, RequestContext, Rung, TrackIx};
+use crate::domain::{Answer, RequestContext, Rung, TrackIx, arms_text};
 use crate::features::schema::TASKS;
 use crate::features::{CROSS_LEN, LoggedAnswer, LoggedRow, Ranked, RankedTap, is_sampled};
 use crate::pipeline::{Observer, TrackSet};
@@ -48,7 +48,7 @@ impl FeatureObserver {
             seed: answer.seed,
             rung: answer.rung,
             own_candidates: request.candidates.is_some(),
-            arm: None,
+            arm: arms_text(&answer.experiments),
             pool: if is_ranked { ranked.tracks.len() as u32 } else { 0 },
             unserved_share: self.sink.unserved_share,
             user: Vec::new(),
@@ -123,6 +123,7 @@ impl Observer for FeatureObserver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ArmName;
     use crate::features::Contest;
     use crate::stages::testing::{answer, context};
 
@@ -154,8 +155,10 @@ mod tests {
         let mut served = answer(3);
         served.tracks.swap(0, 2);
         served.tracks[1].propensity = Some(0.5);
+        served.experiments = vec![ArmName { name: "dial".into(), arm: "up".into() }];
         observer.observe(&context(0.0, 0.0), &served);
         let logged = from.recv().unwrap();
+        assert_eq!(logged.arm.as_deref(), Some("dial=up"));
         let rows: Vec<_> = logged.rows.iter().map(|row| (row.track.0, row.position, row.propensity)).collect();
         assert_eq!(rows, [(0, Some(2), Some(1.0)), (1, Some(1), Some(0.5)), (2, Some(0), Some(1.0))]);
         assert_eq!((logged.items, logged.pool), (vec![0.0, 0.0, 1.0, -1.0, 2.0, -2.0], 20));

@@ -46,7 +46,7 @@ pub struct ExploreRules {
 /// request's seed feeds the draws.
 ///
 /// While new tracks have less than the floor of what this server serves, more places explore; from the ceiling on none
-/// does. Nothing explores where the request's `discovery` is 0. Which tracks stand where is for later re-rankers to say.
+/// does. Nothing explores where the request's `discovery` is 0 or `knobs.explore` is off. Which tracks stand where is for later re-rankers to say.
 /// Scores stay. `O(candidates + cold * 256)` a place, no allocation once grown.
 pub struct Explore {
     catalogue: Arc<Catalogue>,
@@ -165,6 +165,7 @@ impl Reranker for Explore {
         let request = &context.request;
         let in_rank_order = |surface: &String| self.rules.rank_order_surfaces.contains(surface);
         if request.discovery == 0.0
+            || !context.knobs.explore
             || order.len() <= limit
             || request.candidates.is_some()
             || request.surface.as_ref().is_some_and(in_rank_order)
