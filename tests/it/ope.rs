@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use segue::backfill::Logs;
+use segue::backfill::{JoinPlan, Logs, join};
 use segue::bundle::Bundle;
 use segue::config::{Config, EventStore};
 use segue::domain::{BlendWeights, RecommendationId};
@@ -125,6 +125,12 @@ async fn what_was_drawn_is_found_with_its_chance_and_its_outcome() {
         served.cold.iter().flat_map(|cold| (0..2.min(*cold)).map(move |place| cold - place)).collect();
     assert_eq!(shares, expected);
     assert_eq!(found.asked[1], found.asked[2], "the ranker that served says the same again");
+    // Nobody was logged by chance: the training rows are those that were served, without those who only competed.
+    let at = |name: &str| served.dir.path().join(name);
+    let (log, archive, out, tracks) = (at("log"), at("archive"), at("rows"), at("bundle/tracks.parquet"));
+    let plan = JoinPlan { log, archive, tracks, out, to_the_end: true, untouched: true };
+    let joined = join(&plan, &served.config, &mut |_| {}).unwrap();
+    assert_eq!(joined.rows as usize, served.answers.iter().map(|answer| ids(answer).len()).sum::<usize>());
     let skips = read(Reward::Skip, &mut policies);
     let skipped = skips.decisions.iter().map(|decision| decision.reward).sum::<f64>();
     assert_eq!(skipped, served.answers.iter().filter(|answer| drawn(answer).len() > 1).count() as f64);
