@@ -54,7 +54,7 @@ fn server(data: PathBuf) -> Result<SocketAddr> {
     config.events.data_dir = data;
     std::thread::spawn(move || {
         let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
-        let ended = startup::serve(config, &bundle, |_| {}, |_, address| _ = tell.send(address));
+        let ended = startup::serve(config, &bundle, None, |_| {}, |_, address| _ = tell.send(address));
         if let Err(error) = ended {
             eprintln!("server: {error}");
         }

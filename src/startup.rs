@@ -64,16 +64,14 @@ fn filter(config: &Config) -> EnvFilter {
 
 /// A value as people write it: a number of 32 bits without the digits that 64 add.
 fn as_written(value: &toml::Value) -> String {
-    match value {
-        toml::Value::Float(long) if f64::from(*long as f32) == *long => (*long as f32).to_string(),
-        value => value.to_string(),
-    }
+    let short = value.as_float().map(|long| (long, long as f32)).filter(|(long, short)| f64::from(*short) == *long);
+    short.map_or_else(|| value.to_string(), |(_, short)| short.to_string())
 }
 
 /// What SIGHUP does: reads the configuration again.
-pub struct Reload<F> {
+pub struct Reload {
     /// Reads it; the error is for people.
-    pub load: F,
+    pub load: Box<dyn Fn() -> Result<Config, String>>,
     /// The logs whose level follows it.
     pub logs: Logs,
 }
@@ -83,7 +81,7 @@ fn is_reloadable(key: &str) -> bool {
     key.starts_with("knobs.") || key == "log.level"
 }
 
-impl<F: Fn() -> Result<Config, String>> Reload<F> {
+impl Reload {
     /// Takes over what may change while the server runs, and logs what changed and what waits for a restart. A configuration
     /// with faults changes nothing.
     fn run(&self, engine: &Engine, in_force: &mut Config) {
@@ -117,10 +115,10 @@ impl<F: Fn() -> Result<Config, String>> Reload<F> {
 ///
 /// # Errors
 /// The bundle, a model, ONNX Runtime or the port; the message says what to do.
-pub fn serve<F: Fn() -> Result<Config, String> + 'static>(
+pub fn serve(
     config: Config,
     bundle: &Path,
-    reload: Option<Reload<F>>,
+    reload: Option<Reload>,
     prepare: impl FnOnce(&Engine),
     ready: impl FnOnce(&Engine, SocketAddr),
 ) -> Result<(), StartupError> {

@@ -12,6 +12,7 @@ use super::live_tracks::LiveTracks;
 use super::recall_probe::RecallProbe;
 use super::snapshots::Snapshots;
 use super::{ChangeError, Put, Wiring, recovery, stream};
+use crate::arms::Arms;
 use crate::bundle::{Bundle, BundleError};
 use crate::config::{Config, EventStore, rule_conflicts};
 use crate::domain::{
@@ -90,6 +91,7 @@ pub struct Engine {
     ingest: Arc<Ingest>,
     _snapshots: Option<Snapshots>,
     knobs: ArcSwap<Knobs>,
+    arms: Arms,
     metrics: Arc<Metrics>,
     traces: TraceStore,
     searchers: (Sender<Searcher>, Receiver<Searcher>),
@@ -146,8 +148,10 @@ impl Engine {
         metrics.node.lanes.set(count as i64);
         metrics.node.loaded(&bundle.version, bundle.index.engine().name(), bundle.catalogue.len());
         let (knobs, searchers) = (ArcSwap::from_pointee(config.knobs), bounded(count));
+        let arms = Arms::new(&config);
         Ok(Self {
             knobs,
+            arms,
             config,
             wiring,
             live_tracks,
@@ -204,6 +208,11 @@ impl Engine {
         self.knobs.store(Arc::new(knobs));
     }
 
+    /// A request and its weights, with what the arms of its listener set.
+    pub(super) fn in_arms(&self, request: Arc<Request>) -> (Arc<Request>, Knobs) {
+        self.arms.apply(request, self.knobs())
+    }
+
     /// Answers a request on a lane. What it needs from disk is read before it is queued, by a thread that may wait: lanes
     /// are as many as cores, and one that waited for the disk would keep a core from everybody.
     ///
@@ -213,7 +222,7 @@ impl Engine {
         let permit = self.admit(terms.into())?;
         self.fetch(&request).await;
         let until = permit.terms().deadline.clone();
-        let (knobs, width) = (self.knobs(), self.lanes.width(&until));
+        let ((request, knobs), width) = (self.in_arms(request), self.lanes.width(&until));
         let (state, bundle) = (Arc::clone(self.wiring.state()), Arc::clone(self.wiring.bundle()));
         let answered = self.on_lane(permit, move |pipeline| {
             let mut answer = pipeline.execute(Arc::clone(&request), knobs, &until, width);

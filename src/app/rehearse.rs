@@ -181,7 +181,10 @@ impl Engine {
 
     fn question(&self, asked: Asked) -> Result<Question, RehearsalError> {
         match asked {
-            Asked::Now(request) => Ok(Question { request, knobs: self.knobs(), width: Width::Full, recorded: None }),
+            Asked::Now(request) => {
+                let (request, knobs) = self.in_arms(request);
+                Ok(Question { request, knobs, width: Width::Full, recorded: None })
+            }
             Asked::Recorded(id) => {
                 let trace = self.traces().get(&id).ok_or(RehearsalError::Unknown)?;
                 recorded_question(&trace).ok_or(RehearsalError::NoState)

@@ -159,7 +159,7 @@ impl Wiring {
 
     /// The stages that serve.
     fn stages(&self, tap: Option<RankedTap>) -> Result<PipelineBuilder, AppError> {
-        let mut builder = self.funnel(self.pin(PipelineBuilder::default()), tap)?;
+        let mut builder = self.funnel(self.pin(PipelineBuilder::default()), tap.clone())?;
         let catalogue = &self.bundle.catalogue;
         if let Some(rules) = &self.rules {
             builder = builder.filter(RuleBlock::new(rules.clone()));
@@ -170,7 +170,7 @@ impl Wiring {
         if self.config.filters.served_before {
             builder = builder.filter(ServedBefore::new(Arc::clone(catalogue)));
         }
-        let builder = self.explore(self.diversify(self.hard_filters(builder)));
+        let builder = self.explore(self.diversify(self.hard_filters(builder)), tap);
         let builder = self.order(self.separate(builder));
         let builder = match &self.rules {
             Some(rules) => builder.reranker(ApplyRules::new(rules.clone())),
@@ -286,7 +286,7 @@ impl Wiring {
     }
 
     /// What gives places to tracks of which little is known. Not for offline pipelines: their figures are of the ranking.
-    fn explore(&self, builder: PipelineBuilder) -> PipelineBuilder {
+    fn explore(&self, builder: PipelineBuilder, tap: Option<RankedTap>) -> PipelineBuilder {
         let rules = &self.config.exploration;
         if rules.positions.is_empty() && rules.more_positions.is_empty() {
             return builder;
@@ -299,7 +299,7 @@ impl Wiring {
             rank_order_surfaces: self.config.rerank.rank_order_surfaces.clone(),
         };
         let (catalogue, state) = (Arc::clone(&self.bundle.catalogue), Arc::clone(&self.state));
-        builder.reranker(Explore::new(catalogue, state, Arc::clone(&self.exposure), rules))
+        builder.reranker(Explore::new(catalogue, state, Arc::clone(&self.exposure), rules).tapped(tap))
     }
 
     fn observe_exposure(&self, metrics: &Metrics) -> ExposureObserver {

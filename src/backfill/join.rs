@@ -1,25 +1,19 @@
-//! The feature log and the archive of events, joined: every answer's rows with what became of them.
+//! The feature log and the archive of events, joined: every answer's rows with what became of them, for training.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::error::file_fault;
-use super::outcomes::{Outcome, Outcomes};
+use super::outcomes::Outcome;
 use super::rows::{RANKER, RankerRow, split, write_schema};
-use super::settling::SETTLE_MS;
+use super::walk::{GroupWithOutcomes, Logs, each_outcome};
 use super::{BackfillError, Progress};
-use crate::archive::read_hours;
 use crate::config::Config;
-use crate::domain::Catalogue;
-use crate::feature_log::{LoggedGroup, LoggedPart, parts};
-use crate::features::ITEM_LEN;
-use crate::features::schema::{RowsInfo, TASKS, VERSION};
-use crate::store;
-use crate::tables::{Column, Hour, RowWriter, Type, read_tracks};
+use crate::domain::{Catalogue, TrackIx};
+use crate::feature_log::LoggedGroup;
+use crate::features::schema::{RowsInfo, TASKS};
+use crate::features::{ITEM_LEN, is_sampled};
+use crate::tables::{Column, RowWriter, Type, read_tracks};
 
-const HOUR_MS: i64 = 3_600_000;
-/// How far a client's clock may be behind: a play may seem to begin before its answer.
-const CLOCKS_MS: i64 = 5 * 60_000;
 /// Last part of the time of the log that is `valid`.
 const VALID_PART: f64 = 0.1;
 
@@ -89,8 +83,7 @@ const MORE: [Column; 8] = [
     Column::required("censored", Type::Bool),
 ];
 
-/// Writes `schema.json` and `ranker.parquet`. Reads both directories hour by hour; memory: live state, an hour of events,
-/// the outcomes of the wait, and the answers and items of one part of the log.
+/// Writes `schema.json` and `ranker.parquet`. Memory and order as in [`each_outcome`].
 ///
 /// # Errors
 /// A table that cannot be read or written, a log of another feature version, or an empty one.
@@ -101,80 +94,23 @@ pub fn join(
 ) -> Result<JoinSummary, BackfillError> {
     std::fs::create_dir_all(&plan.out).map_err(|e| file_fault(&plan.out, e))?;
     let catalogue = Catalogue::new(read_tracks(&plan.tracks)?)?;
-    let log = parts(&store::open(&plan.log)?)?;
-    let (Some(first), Some(last)) = (log.keys().next().copied(), log.keys().last().copied()) else {
-        return Err(BackfillError::File(format!("{}: no finished part of a feature log here", plan.log.display())));
-    };
-    let window = (first.end_ms() - HOUR_MS, last.end_ms());
-    let wait_ms = i64::try_from(config.feature_log.wait_min).unwrap_or(i64::MAX / 60_000).saturating_mul(60_000);
     let writer = RowWriter::create(&plan.out.join("ranker.parquet"), &[RANKER, &MORE].concat())?;
-    let mut rows = Rows { window, wait_ms, untouched: plan.untouched, writer, dim: None, done: JoinSummary::default() };
-    let mut outcomes = Outcomes::new(config, &catalogue);
-    let mut waiting = Waiting { log, wait_ms };
-    let mut events = 0;
-    for hour in read_hours(&store::open(&plan.archive)?)? {
-        let hour = hour?;
-        for event in &hour.events {
-            rows.done.refused += u64::from(!outcomes.event(event));
-        }
-        events += hour.events.len() as u64;
-        progress(Progress { step: "events", done: events, total: 0 });
-        waiting.close(hour.hour.end_ms(), &mut outcomes, &mut rows)?;
-    }
-    outcomes.settle_all();
-    if plan.to_the_end {
-        waiting.close(i64::MAX, &mut outcomes, &mut rows)?;
-    }
-    rows.done.unmatched += outcomes.forget(waiting.begin_ms().saturating_sub(CLOCKS_MS));
-    rows.done.waiting = waiting.answers()?;
+    let mut rows = Rows { untouched: plan.untouched, writer, dim: None, done: JoinSummary::default() };
+    let logs = Logs { log: plan.log.clone(), archive: plan.archive.clone(), to_the_end: plan.to_the_end };
+    let walked = each_outcome(&logs, &catalogue, config, progress, |group, window| rows.group(group, window))?;
     let Rows { writer, dim, mut done, .. } = rows;
     done.rows = writer.finish()?;
+    (done.waiting, done.late, done.unmatched, done.refused) =
+        (walked.waiting, walked.late, walked.unmatched, walked.refused);
     let (artists, genres) = (catalogue.artist_count(), catalogue.genres().len());
-    let (rank_from_ms, test_from_ms) = window;
+    let (rank_from_ms, test_from_ms) = walked.window;
     let info = RowsInfo { dim, tracks: catalogue.len(), artists, genres, rank_from_ms, test_from_ms };
     write_schema(&plan.out, &info)?;
     Ok(done)
 }
 
-/// Hours of the log whose wait is not over.
-struct Waiting {
-    log: BTreeMap<Hour, Vec<LoggedPart>>,
-    wait_ms: i64,
-}
-
-impl Waiting {
-    /// Writes the hours of which nothing after `now_ms` can change the outcome.
-    fn close(&mut self, now_ms: i64, outcomes: &mut Outcomes<'_>, rows: &mut Rows) -> Result<(), BackfillError> {
-        let until = now_ms.saturating_sub(self.wait_ms).saturating_sub(SETTLE_MS);
-        outcomes.settle(now_ms);
-        while let Some(hour) = self.log.first_entry().filter(|hour| hour.key().end_ms() <= until) {
-            for part in hour.remove() {
-                rows.part(&part, outcomes)?;
-            }
-        }
-        // A play begins after its answer, so what began before the oldest open hour belongs to none.
-        rows.done.unmatched += outcomes.forget(self.begin_ms().saturating_sub(CLOCKS_MS).min(until));
-        Ok(())
-    }
-
-    /// When the oldest open hour begins; the end of time without one.
-    fn begin_ms(&self) -> i64 {
-        self.log.keys().next().map_or(i64::MAX, |hour| hour.end_ms() - HOUR_MS)
-    }
-
-    fn answers(&self) -> Result<u64, BackfillError> {
-        let mut answers = 0;
-        for part in self.log.values().flatten() {
-            answers += part.answers()?.len() as u64;
-        }
-        Ok(answers)
-    }
-}
-
 /// The table in the making.
 struct Rows {
-    window: (i64, i64),
-    wait_ms: i64,
     untouched: bool,
     writer: RowWriter<JoinedRow>,
     dim: Option<usize>,
@@ -182,30 +118,8 @@ struct Rows {
 }
 
 impl Rows {
-    fn part(&mut self, part: &LoggedPart, outcomes: &mut Outcomes<'_>) -> Result<(), BackfillError> {
-        for group in part.groups()? {
-            let group = group?;
-            if group.answer.feature_version != VERSION as i32 {
-                return Err(BackfillError::Unfit(format!(
-                    "{} logged features of version {}, this segue has {VERSION}: join it with the segue that wrote it",
-                    group.answer.bundle, group.answer.feature_version
-                )));
-            }
-            self.group(group, outcomes)?;
-        }
-        Ok(())
-    }
-
-    fn group(&mut self, group: LoggedGroup, outcomes: &mut Outcomes<'_>) -> Result<(), BackfillError> {
-        let LoggedGroup { answer, rows } = group;
-        let until = answer.ts_ms.saturating_add(self.wait_ms);
-        let mut found = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let outcome = outcomes.take(&answer.recommendation_id, &row.track_id);
-            let is_late = outcome.is_some_and(|outcome| outcome.ended_ms.is_some_and(|ended| ended > until));
-            self.done.late += u64::from(is_late);
-            found.push(outcome.map(|outcome| if is_late { unknown(outcome) } else { outcome }));
-        }
+    fn group(&mut self, group: GroupWithOutcomes, window: (i64, i64)) -> Result<(), BackfillError> {
+        let GroupWithOutcomes { group: LoggedGroup { answer, rows }, outcomes: found } = group;
         let played = found.iter().flatten().count() as u64;
         self.done.untouched += u64::from(played == 0);
         if played == 0 && !self.untouched {
@@ -215,8 +129,14 @@ impl Rows {
         self.done.censored += found.iter().flatten().filter(|outcome| outcome.censored).count() as u64;
         let number = self.done.groups as i64;
         self.done.groups += 1;
-        let split = split(answer.ts_ms, self.window, VALID_PART);
+        let split = split(answer.ts_ms, window, VALID_PART);
         for (ranked, outcome) in rows.into_iter().zip(found) {
+            // Who only competed for a place that explores is no random candidate: the rows stay what they are without.
+            let seed = answer.seed.cast_unsigned();
+            let track = TrackIx(ranked.track_ix.cast_unsigned());
+            if ranked.position.is_none() && outcome.is_none() && !is_sampled(seed, track, answer.unserved_share) {
+                continue;
+            }
             self.dim = Some(ranked.item.len().saturating_sub(ITEM_LEN));
             let (label, mask) = labels(outcome.as_ref());
             self.writer.write(JoinedRow {
@@ -247,11 +167,6 @@ impl Rows {
         }
         Ok(())
     }
-}
-
-/// A play that ended too late: that it began is all that counts.
-fn unknown(outcome: Outcome) -> Outcome {
-    Outcome { labels: [None; 3], played_ms: None, censored: true, ..outcome }
 }
 
 /// Labels and masks; of a track that was not played only `complete` = 0 is known, as in `backfill ranker`.

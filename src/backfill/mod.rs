@@ -20,14 +20,17 @@ mod settling;
 #[cfg(test)]
 mod tests;
 mod towers;
+mod walk;
 
 pub use aggregate::{AggregatePlan, AggregateSummary, aggregate};
 pub use error::BackfillError;
 pub use join::{JoinPlan, JoinSummary, join};
+pub use outcomes::Outcome;
 pub use part::UserPart;
 pub use ranker::{RankerPlan, RankerSummary, ranker};
 pub use sample::{MomentSampler, stable_hash};
 pub use towers::{TowersPlan, TowersSummary, towers};
+pub use walk::{GroupWithOutcomes, Logs, Walked, each_outcome};
 
 /// How far a backfill is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

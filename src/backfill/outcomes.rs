@@ -13,17 +13,17 @@ pub(super) type Proposal = (String, String);
 
 /// What became of a proposed track that began to play.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Outcome {
+pub struct Outcome {
     /// When it began, or ended where only that was reported, Unix ms.
-    pub(super) began_ms: i64,
+    pub began_ms: i64,
     /// When it ended; `None` while nobody knows.
-    pub(super) ended_ms: Option<i64>,
+    pub ended_ms: Option<i64>,
     /// Of each task, in schema order; `None` where nothing is known.
-    pub(super) labels: [Option<bool>; 3],
+    pub labels: [Option<bool>; 3],
     /// How long it sounded, where known.
-    pub(super) played_ms: Option<u32>,
+    pub played_ms: Option<u32>,
     /// The end was not the listener's verdict.
-    pub(super) censored: bool,
+    pub censored: bool,
 }
 
 impl Outcome {

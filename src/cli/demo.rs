@@ -7,7 +7,7 @@ use anyhow::bail;
 
 use super::common::ServeArgs;
 use crate::app::Engine;
-use crate::config::{Config, EventStore};
+use crate::config::EventStore;
 use crate::startup;
 use crate::tables::{TableError, read_events};
 
@@ -49,8 +49,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     // Nothing to read again: SIGHUP, as when the terminal is closed, ends it.
-    let reload = None::<startup::Reload<fn() -> Result<Config, String>>>;
-    Ok(startup::serve(config, &bundle, reload, prepare, ready)?)
+    Ok(startup::serve(config, &bundle, None, prepare, ready)?)
 }
 
 /// Looks for a path in the current directory, then in every directory above the binary, then where packages install.

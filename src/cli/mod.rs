@@ -11,10 +11,12 @@ mod dead_letters;
 mod demo;
 mod eval;
 mod events;
+mod experiment;
 mod feature_log;
 mod import;
 mod index;
 mod load;
+mod ope;
 mod progress;
 mod replay;
 mod serve;
@@ -54,6 +56,9 @@ enum Command {
     #[command(subcommand)]
     Audio(audio::Command),
     Replay(replay::Args),
+    #[command(subcommand)]
+    Experiment(experiment::Command),
+    Ope(ope::Args),
     Simulate(simulate::Args),
     #[command(subcommand)]
     Load(load::Command),
@@ -83,6 +88,8 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Audio(command) => audio::run(command),
         Command::Replay(args) => replay::run(&args),
+        Command::Experiment(command) => experiment::run(command),
+        Command::Ope(args) => ope::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Load(command) => load::run(&command),
     };

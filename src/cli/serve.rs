@@ -18,6 +18,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let bundle =
         config.bundle.clone().context("no bundle given: set `bundle` in the configuration or use --bundle DIR")?;
     let logs = startup::init_logs(&config);
-    let reload = Reload { load: move || args.serve.load().map_err(|error| format!("{error:#}")), logs };
+    let reload = Reload { load: Box::new(move || args.serve.load().map_err(|error| format!("{error:#}"))), logs };
     Ok(startup::serve(config, &bundle, Some(reload), |_| {}, |_, _| {})?)
 }

@@ -131,6 +131,13 @@ pub(super) fn across_keys(config: &Config, given: &BTreeMap<String, Setting>) ->
         .or_else(|| exposure(config, given))
         .or_else(|| queries(config, given))
         .or_else(|| rules(config, given))
+        .or_else(|| experiments(config, given))
+}
+
+fn experiments(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
+    let faults = super::experiments::faults(&config.experiments);
+    let set_by = given.get("experiments").filter(|_| !faults.is_empty())?;
+    Some(set_by.fault(Problem::Refused(faults.join("; "))))
 }
 
 fn rules(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {

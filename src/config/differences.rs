@@ -38,11 +38,10 @@ fn flat(config: &Config) -> BTreeMap<String, Value> {
 fn collect(path: &str, table: &Table, keys: &mut BTreeMap<String, Value>) {
     for (name, value) in table {
         let path = join(path, name);
-        match value {
-            Value::Table(inner) => collect(&path, inner, keys),
-            value => {
-                keys.insert(path, value.clone());
-            }
+        if let Value::Table(inner) = value {
+            collect(&path, inner, keys);
+        } else {
+            keys.insert(path, value.clone());
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod check;
 mod differences;
+mod experiments;
 mod exploration;
 mod faults;
 mod feature_log;
@@ -17,6 +18,7 @@ mod signals;
 mod trace;
 
 pub use differences::{Difference, differences};
+pub use experiments::{ArmConfig, ExperimentConfig, Setting, parts as experiment_parts};
 pub use exploration::{CompletionConfig, ExplorationConfig};
 pub use faults::{ConfigFaults, Fault, Origin, Problem};
 pub use feature_log::FeatureLogConfig;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{
-    ExplorationConfig, FeatureLogConfig, RerankConfig, RetrievalConfig, RuleConfig, SignalConfig, TraceConfig,
+    ExperimentConfig, ExplorationConfig, FeatureLogConfig, RerankConfig, RetrievalConfig, RuleConfig, SignalConfig,
+    TraceConfig,
 };
 use crate::domain::Knobs;
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub rerank: RerankConfig,
     /// Business rules, in order. Default none.
     pub rules: Vec<RuleConfig>,
+    /// Experiments, in order. Default none.
+    pub experiments: Vec<ExperimentConfig>,
     /// Places for tracks of which little is known.
     pub exploration: ExplorationConfig,
     /// How events are read as verdicts.

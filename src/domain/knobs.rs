@@ -30,10 +30,23 @@ pub struct Knobs {
     pub skip_penalty: f32,
     /// At most `rerank.artist_most` tracks (1) of an artist in any `artist_window` consecutive places. Default 4, range 1..50; 1 = off.
     pub artist_window: usize,
+    /// Whether places go to tracks of which little is known (`exploration.positions`). Default true.
+    #[serde(default = "on")]
+    pub explore: bool,
+}
+
+fn on() -> bool {
+    true
 }
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { blend: BlendWeights::default(), popularity_penalty: 0.3, skip_penalty: 0.2, artist_window: 4 }
+        Self {
+            blend: BlendWeights::default(),
+            popularity_penalty: 0.3,
+            skip_penalty: 0.2,
+            artist_window: 4,
+            explore: true,
+        }
     }
 }

@@ -6,6 +6,7 @@ mod candidate_set;
 mod catalogue;
 mod context;
 mod event;
+mod experiment;
 mod few_tracks;
 mod ids;
 mod intent;
@@ -26,6 +27,7 @@ pub(crate) use catalogue::tests::bare as bare_track;
 pub use catalogue::{Artist, Catalogue, CatalogueError, MarketSet, Track};
 pub use context::{Intent, RequestContext};
 pub use event::{Device, EVENT_SCHEMA, EndReason, Event, EventType, StartReason};
+pub use experiment::{ArmName, Assigned, arm_in, arms_text};
 pub use few_tracks::is_few;
 pub use ids::{
     AlbumIx, ArtistId, ArtistIx, EventId, GenreIx, IdError, MAX_ID_BYTES, MarketIx, RecommendationId, RecordingIx,
@@ -36,7 +38,7 @@ pub use knobs::{BlendWeights, Knobs};
 pub use listener::{Affinity, Heard, Play, SESSION_WINDOW, SessionState, TrackHistory, UserProfile};
 pub use popularity::{GLOBAL_TOP_LEN, MarketPopularity, Popularity, TOP_LEN};
 pub use recorded::{Posterior, Posteriors, Recorded};
-pub use request::{ExplainLevel, Request, Target};
+pub use request::{ExplainLevel, GivenDials, Request, Target};
 pub use rung::{Degradation, Rung};
 pub use sequential_rules::{RawRule, Rule, SequentialRules};
 pub use served::{Answer, PoolCounts, Reason, RemovalReason, ServedTrack};

@@ -1,6 +1,6 @@
 //! A request, validated and resolved against the loaded bundle.
 
-use super::{ArtistIx, Catalogue, Device, Event, MarketIx, SessionId, TrackIx, UserId};
+use super::{ArtistIx, Assigned, Catalogue, Device, Event, MarketIx, SessionId, TrackIx, UserId};
 
 /// How much the answer explains itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -72,6 +72,21 @@ pub struct Request {
     pub unknown_ids: u32,
     /// The caller's own candidates (`POST /v1/rank`): retrieval is replaced by this list.
     pub candidates: Option<Vec<TrackIx>>,
+    /// Which dials the client gave; an experiment may set the others.
+    #[serde(skip)]
+    pub given: GivenDials,
+    /// The arms that it is in.
+    #[serde(skip)]
+    pub arms: Vec<Assigned>,
+}
+
+/// The dials that a client gave with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GivenDials {
+    /// `discovery`.
+    pub discovery: bool,
+    /// `diversity`.
+    pub diversity: bool,
 }
 
 impl Request {
@@ -104,6 +119,8 @@ impl Request {
             now_ms,
             unknown_ids: 0,
             candidates: None,
+            given: GivenDials::default(),
+            arms: Vec::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Degradation, Intent, RecommendationId, Rung, Source, TrackIx};
+use super::{ArmName, Degradation, Intent, RecommendationId, Rung, Source, TrackIx};
 use crate::pipeline::{Detail, StageReport};
 
 /// The closed set of reasons for which a candidate is removed.
@@ -135,6 +135,8 @@ pub struct Answer {
     pub reports: Vec<StageReport>,
     /// The seed that was used.
     pub seed: u64,
+    /// The arms of the experiments that could have made it otherwise.
+    pub experiments: Vec<ArmName>,
     /// The ways of its tracks, where they were recorded.
     pub detail: Option<Arc<Detail>>,
 }

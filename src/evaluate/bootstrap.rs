@@ -4,7 +4,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::report::Estimate;
+use crate::statistics::Estimate;
 
 /// The central 95 % of `statistic` over resamples of the users with replacement; deterministic for a seed.
 ///

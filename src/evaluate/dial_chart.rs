@@ -1,7 +1,8 @@
 //! What a dial does to the lists, as a drawing.
 
-use super::report::{Dials, Estimate, EvalReport};
+use super::report::{Dials, EvalReport};
 use super::svg::push;
+use crate::statistics::Estimate;
 
 /// Figures drawn, one panel each.
 const DRAWN: [&str; 6] = ["ndcg@20", "new_artists@20", "novelty@20", "coverage@20", "gini@20", "distance@20"];

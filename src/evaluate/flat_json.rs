@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::report::{Estimate, EvalReport, SystemReport};
+use super::report::{EvalReport, SystemReport};
+use crate::statistics::Estimate;
 
 /// One object: `n` (moments), each metric of the first system as `{"value", "low", "high"}` under its name with `_at_` for
 /// `@` (`recall_at_20`, `ndcg_at_20`, ...; `coverage`, `gini`), and `auc.<head>`, `logloss.<head>`, `ece.<head>` of its

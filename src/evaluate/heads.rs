@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use super::auc::{ScoredRow, sort, weighted_auc};
 use super::bootstrap::percentile_interval;
 use super::calibration::{calibration_error, deciles, log_loss};
-use super::report::{Estimate, HeadReport};
+use super::report::HeadReport;
 use crate::domain::{SessionId, TaskScores, TrackIx};
 use crate::features::schema::TASKS;
+use crate::statistics::Estimate;
 
 /// Rows of plays alone.
 const PLAYED: &str = "played";

@@ -3,10 +3,12 @@
 use super::calibration::Decile;
 use super::chart::bar_chart;
 use super::dial_chart::{DIALS, dial_chart};
-use super::report::{Estimate, EvalReport, HeadReport};
+use super::report::{EvalReport, HeadReport};
 use super::svg::{escape, push};
+use crate::statistics::Estimate;
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}\
+/// The look of pages.
+pub(crate) const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}\
 table{border-collapse:collapse;margin:1em 0;display:block;overflow-x:auto}td,th{padding:.25em .7em;text-align:right;\
 border-bottom:1px solid #ddd;white-space:nowrap}td:first-child,th:first-child{text-align:left}small{color:#666}\
 svg{max-width:760px;width:100%;height:auto}";

@@ -1,7 +1,8 @@
 //! One system against another at the same moments.
 
 use super::bootstrap::{percentile_interval, weighted_mean};
-use super::report::{Estimate, SystemReport};
+use super::report::SystemReport;
+use crate::statistics::Estimate;
 
 /// Figures that are compared.
 const COMPARED: [&str; 4] = ["recall@1000", "hr@20", "mrr@20", "ndcg@20"];

@@ -5,17 +5,7 @@ use std::collections::BTreeMap;
 use super::calibration::Decile;
 use super::pairs::{PairReport, pairs};
 use super::slices::SliceReport;
-
-/// A figure with the central 95 % of its bootstrap distribution over listeners.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Estimate {
-    /// The figure.
-    pub value: f64,
-    /// 2.5th percentile.
-    pub low: f64,
-    /// 97.5th percentile.
-    pub high: f64,
-}
+use crate::statistics::Estimate;
 
 /// One metric of one system.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]

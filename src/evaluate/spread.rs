@@ -1,8 +1,8 @@
 //! How the lists of a system lie over the catalogue.
 
 use super::ranking::gini;
-use super::report::Estimate;
 use crate::domain::TrackIx;
+use crate::statistics::Estimate;
 
 /// Groups of listeners of which one at a time is left out.
 const GROUPS: u32 = 20;

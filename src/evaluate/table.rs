@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::pairs::PairReport;
-use super::report::{Estimate, EvalReport, HeadReport};
+use super::report::{EvalReport, HeadReport};
 use super::slices::SliceReport;
+use crate::statistics::Estimate;
 
 /// Aligned columns: one row a figure and one column a system, one row a head, a pair and a slice, 95 % intervals in brackets.
 pub fn text_table(report: &EvalReport) -> String {

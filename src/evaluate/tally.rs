@@ -142,11 +142,12 @@ impl Tally {
 pub(super) mod tests {
     use super::super::calibration::Decile;
     use super::super::pairs::pairs;
-    use super::super::report::{Estimate, EvalReport, HeadReport};
+    use super::super::report::{EvalReport, HeadReport};
     use super::super::slices::{Slice, Slices};
     use super::*;
     use crate::domain::Retrieved;
     use crate::stages::testing::{answer, candidates};
+    use crate::statistics::Estimate;
 
     /// Two moments of one listener: the system finds one target in second place, popularity none.
     pub(in crate::evaluate) fn report() -> EvalReport {

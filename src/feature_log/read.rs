@@ -30,6 +30,7 @@ pub struct RankedRow {
     pub position: Option<i32>,
     pub propensity: Option<f32>,
     pub score: Option<f32>,
+    pub contest: Option<i32>,
     pub tasks: [f32; 3],
     pub blended: f32,
     /// `[I + dim]`.
@@ -187,6 +188,7 @@ impl Groups {
                 position: batch.position[row],
                 propensity: batch.propensity[row],
                 score: batch.score[row],
+                contest: batch.contest[row],
                 tasks: [batch.complete[row], batch.skip[row], batch.like[row]],
                 blended: batch.blended[row],
                 item,

@@ -69,6 +69,7 @@ fn candidates(answer: &LoggedAnswer, number: i32, batch: &mut CandidateBatch) {
     batch.position.extend(rows.iter().map(|row| row.position.map(|at| at as i32)));
     batch.propensity.extend(rows.iter().map(|row| row.propensity));
     batch.score.extend(rows.iter().map(|row| row.score));
+    batch.contest.extend(rows.iter().map(|row| row.contest.map(|place| place as i32)));
     batch.complete.extend(rows.iter().map(|row| row.tasks[0]));
     batch.skip.extend(rows.iter().map(|row| row.tasks[1]));
     batch.like.extend(rows.iter().map(|row| row.tasks[2]));

@@ -69,12 +69,13 @@ pub(super) const ITEM_COLUMNS: &[Column] = &[
 ];
 
 /// Columns of `candidates` before those of user by item.
-const FIRST: [(Column, Coding); 9] = [
+const FIRST: [(Column, Coding); 10] = [
     (Column::required("recommendation_id", Type::Words), Coding::Distinct),
     (Column::required("track_ix", Type::Int32), Coding::Split),
     (Column::optional("position", Type::Int32), Coding::Split),
     (Column::optional("propensity", Type::Float32), Coding::Plain),
     (Column::optional("score", Type::Float32), Coding::Split),
+    (Column::optional("contest", Type::Int32), Coding::Plain),
     (Column::required("complete", Type::Float32), Coding::Split),
     (Column::required("skip", Type::Float32), Coding::Split),
     (Column::required("like", Type::Float32), Coding::Split),
@@ -105,6 +106,7 @@ pub struct CandidateBatch {
     pub position: Vec<Option<i32>>,
     pub propensity: Vec<Option<f32>>,
     pub score: Vec<Option<f32>>,
+    pub contest: Vec<Option<i32>>,
     pub complete: Vec<f32>,
     pub skip: Vec<f32>,
     pub like: Vec<f32>,
@@ -142,6 +144,8 @@ impl CandidateBatch {
             return None;
         };
         (batch.position, batch.propensity, batch.score) = (position, propensity, score);
+        let Flat::OptionalInt32(contest) = columns.next()? else { return None };
+        batch.contest = contest;
         let mut numbers = columns.map_while(|column| match column {
             Flat::Float32(values) => Some(values),
             Flat::OptionalFloat32(_) | Flat::Int32(_) | Flat::OptionalInt32(_) | Flat::Words { .. } => None,
@@ -161,6 +165,7 @@ impl CandidateBatch {
         keep_rows(&mut self.position, &rows);
         keep_rows(&mut self.propensity, &rows);
         keep_rows(&mut self.score, &rows);
+        keep_rows(&mut self.contest, &rows);
         let numbers = [&mut self.complete, &mut self.skip, &mut self.like, &mut self.blended];
         numbers.into_iter().chain(&mut self.cross).for_each(|column| keep_rows(column, &rows));
     }
@@ -173,6 +178,7 @@ impl CandidateBatch {
             Flat::OptionalInt32(self.position),
             Flat::OptionalFloat32(self.propensity),
             Flat::OptionalFloat32(self.score),
+            Flat::OptionalInt32(self.contest),
             Flat::Float32(self.complete),
             Flat::Float32(self.skip),
             Flat::Float32(self.like),

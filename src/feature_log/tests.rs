@@ -24,6 +24,7 @@ pub(super) fn answer(number: i64, ts_ms: i64, rows: u32) -> LoggedAnswer {
             position: served,
             propensity: served.map(|_| 1.0),
             score: served.map(|at| 1.0 / (at + 1) as f32),
+            contest: at.is_multiple_of(3).then_some(at / 3),
             tasks: [at as f32 * 0.01, 0.25, 0.5],
             blended: number as f32 + at as f32 * 0.125,
         }
@@ -88,10 +89,11 @@ fn what_is_logged_is_read_back_number_by_number() {
     let all = || answers.iter().flat_map(|answer| answer.rows.iter());
     assert_eq!(batches[0][1], Flat::Int32(all().map(|row| row.track.0 as i32).collect()));
     assert_eq!(batches[0][2], Flat::OptionalInt32(all().map(|row| row.position.map(|at| at as i32)).collect()));
-    assert_eq!(batches[0][8], Flat::Float32(all().map(|row| row.blended).collect()));
+    assert_eq!(batches[0][5], Flat::OptionalInt32(all().map(|row| row.contest.map(|at| at as i32)).collect()));
+    assert_eq!(batches[0][9], Flat::Float32(all().map(|row| row.blended).collect()));
     for at in 0..CROSS.len() {
         let column = answers.iter().flat_map(|answer| answer.cross.chunks(CROSS.len()).map(move |row| row[at]));
-        assert_eq!(batches[0][9 + at], Flat::Float32(column.collect()), "{}", CROSS[at].name);
+        assert_eq!(batches[0][10 + at], Flat::Float32(column.collect()), "{}", CROSS[at].name);
     }
     let mut items: Vec<ItemRow> = stored_rows(&parts[2][0]).unwrap().map(Result::unwrap).collect();
     items.sort_by_key(|item| item.track_ix);

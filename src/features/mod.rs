@@ -42,7 +42,7 @@ pub use cross_columns::CROSS_LEN;
 pub use facts::{Sound, duration_ms};
 pub use history::{History, SIGNALS_LEN};
 pub use item_columns::{ITEM_LEN, ItemColumns, day_of};
-pub use logged::{LoggedAnswer, LoggedRow, Ranked, RankedTap};
+pub use logged::{Contest, LoggedAnswer, LoggedRow, Ranked, RankedTap, is_sampled};
 pub use reducer::{Applied, ApplyError, EndedPlay, Reducer, local_hour};
 pub use signals::{ASSUMED_DURATION_MS, Verdict, grade, is_terminal};
 pub use state::{StateFigures, StateStore};

@@ -152,6 +152,10 @@ async fn until_closed(mut closed: watch::Receiver<bool>) {
     let _ = closed.wait_for(|closed| *closed).await;
 }
 
+/// What a signal calls.
+#[cfg(unix)]
+type Handler = Box<dyn FnMut()>;
+
 /// SIGTERM and SIGINT, from the moment this value is made: one that comes while the engine still starts is not lost. On
 /// Unix a second one, whatever is being waited for, ends the process with the exit code 128 + its number, as `kill -9`
 /// would: what was acknowledged is in the event log. SIGHUP is left to the system, which ends the process, but for
@@ -160,7 +164,7 @@ pub struct Signals {
     #[cfg(unix)]
     streams: io::Result<[tokio::signal::unix::Signal; 2]>,
     #[cfg(unix)]
-    hangup: Option<(tokio::signal::unix::Signal, Option<Box<dyn FnMut()>>)>,
+    hangup: Option<(tokio::signal::unix::Signal, Option<Handler>)>,
 }
 
 impl Signals {

@@ -4,6 +4,7 @@
 mod archive;
 mod define;
 mod events;
+mod experiments;
 mod exploration;
 mod feature_log;
 mod http;
@@ -14,6 +15,7 @@ use prometheus::{Registry, TextEncoder};
 
 pub use archive::ArchiveMetrics;
 pub use events::{EventMetrics, StreamMetrics};
+pub use experiments::ExperimentMetrics;
 pub use exploration::ExplorationMetrics;
 pub use feature_log::FeatureLogMetrics;
 pub use http::HttpMetrics;
@@ -48,6 +50,8 @@ pub struct Metrics {
     pub http: HttpMetrics,
     /// Per event.
     pub events: EventMetrics,
+    /// Of experiments.
+    pub experiments: ExperimentMetrics,
     /// Of exploration.
     pub exploration: ExplorationMetrics,
     /// Of the feature log.
@@ -72,6 +76,7 @@ impl Metrics {
             answers: AnswerMetrics::register(&registry)?,
             http: HttpMetrics::register(&registry)?,
             events: EventMetrics::register(&registry)?,
+            experiments: ExperimentMetrics::register(&registry)?,
             exploration: ExplorationMetrics::register(&registry)?,
             feature_log: FeatureLogMetrics::register(&registry)?,
             archive: ArchiveMetrics::register(&registry)?,
@@ -90,6 +95,7 @@ impl Metrics {
             self.answers.described(),
             self.http.described(),
             self.events.described(),
+            self.experiments.described(),
             self.exploration.described(),
             self.feature_log.described(),
             self.stream.described(),
@@ -165,6 +171,8 @@ mod tests {
             ("source", "retrievers"),
             ("track", "new, known: no id"),
             ("origin", "where a dead letter was met"),
+            ("experiment", "experiments of the configuration"),
+            ("arm", "arms of the configuration"),
             ("engine", "engines of the index"),
             ("version", "of the binary, of the bundle in force"),
         ];

@@ -11,8 +11,8 @@ use super::{
     TrackSet, Way, Width, contract,
 };
 use crate::domain::{
-    Answer, CandidateSet, Degradation, ExplainLevel, Knobs, RecommendationId, Request, RequestContext, Retrieved, Rung,
-    ServedTrack, Source, TaskScores,
+    Answer, ArmName, CandidateSet, Degradation, ExplainLevel, Knobs, RecommendationId, Request, RequestContext,
+    Retrieved, Rung, ServedTrack, Source, TaskScores,
 };
 
 /// Which filters run.
@@ -411,6 +411,7 @@ impl Pipeline {
             pool: run.pool,
             reports: run.reports,
             seed: context.request.seed,
+            experiments: exposed(&context.request, rung),
             detail: detail.map(Arc::new),
         };
         if answer.tracks.len() < context.request.limit && context.request.candidates.is_none() {
@@ -418,6 +419,11 @@ impl Pipeline {
         }
         answer
     }
+}
+
+/// The arms that could have made an answer of this rung otherwise.
+fn exposed(request: &Request, rung: Rung) -> Vec<ArmName> {
+    request.arms.iter().filter(|arm| arm.diverges(rung)).map(|arm| arm.of.clone()).collect()
 }
 
 fn list_scores_by_row(list_scores: &mut Vec<f32>, rows: usize) {

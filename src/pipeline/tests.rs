@@ -1,7 +1,7 @@
 //! The runner's policies with scripted stages: every rung, every failure, every contract.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::domain::{
@@ -291,7 +291,13 @@ fn a_standing_queue_turns_round_and_gives_up_the_old() {
     let lanes = Lanes::start(vec![ranked().build()], 64, Duration::from_millis(20)).unwrap();
     let admit = || lanes.admit(Deadline::never().into()).unwrap();
     // So that a job counts as 60 ms and three of them as longer than twice 20.
-    block_on(lanes.run(admit(), |_| std::thread::sleep(Duration::from_millis(60)))).unwrap();
+    let busy = |_: &mut Pipeline| {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(60) {
+            std::hint::spin_loop();
+        }
+    };
+    block_on(lanes.run(admit(), busy)).unwrap();
     let (order, taken) = crossbeam_channel::unbounded();
     let (entered, inside) = tokio::sync::oneshot::channel();
     let (hold, held) = crossbeam_channel::bounded::<()>(0);

@@ -3,7 +3,7 @@
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::day::{Day, MEASURES};
-use crate::evaluate::Estimate;
+use crate::statistics::Estimate;
 
 /// One measure of a policy.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]

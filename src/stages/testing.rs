@@ -74,6 +74,7 @@ pub(crate) fn answer(n: u32) -> Answer {
         pool: PoolCounts::default(),
         reports: vec![],
         seed: 0,
+        experiments: Vec::new(),
         detail: None,
     }
 }

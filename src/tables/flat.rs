@@ -148,7 +148,8 @@ fn array(values: Flat) -> Result<ArrayRef, arrow::error::ArrowError> {
     })
 }
 
-/// Reads a table of these columns batch by batch, each batch one [`Flat`] a column in the given order.
+/// Reads a table of these columns batch by batch, each batch one [`Flat`] a column in the given order. A column that may be null
+/// and that the table lacks, as one of an earlier version does, is null everywhere.
 ///
 /// # Errors
 /// At once when the file is missing, no Parquet, or lacks a column; from the iterator when a batch is damaged.
@@ -176,10 +177,21 @@ fn next_batch(
         let Some(batch) = reader.next().transpose().map_err(|e| TableError::new(name, e))? else { return Ok(None) };
         let values = columns.iter().map(|column| {
             let fault = || TableError::new(name, format!("no column {} of type {:?}", column.0, column.1));
-            batch.column_by_name(column.0).and_then(|array| values(array, *column)).ok_or_else(fault)
+            let given = batch.column_by_name(column.0);
+            let found = given.map_or_else(|| absent(*column, batch.num_rows()), |array| values(array, *column));
+            found.ok_or_else(fault)
         });
         values.collect::<Result<Vec<_>, _>>().map(Some)
     })
+}
+
+/// The values of a column that is not there; `None` where it must be.
+fn absent(Column(_, kind, optional): Column, rows: usize) -> Option<Flat> {
+    match (kind, optional) {
+        (Type::Int32, true) => Some(Flat::OptionalInt32(vec![None; rows])),
+        (Type::Float32, true) => Some(Flat::OptionalFloat32(vec![None; rows])),
+        _ => None,
+    }
 }
 
 fn values(array: &ArrayRef, Column(_, kind, optional): Column) -> Option<Flat> {
@@ -256,6 +268,9 @@ mod tests {
             (1..5).for_each(|at| assert_eq!(read[0][at], twice(at)));
             let missing = read_flat(&object, vec![Column::required("g", Type::Float32)]).unwrap().next().unwrap();
             assert!(missing.unwrap_err().fault.contains("no column g"), "a null where none may be");
+            let lacks = |column| read_flat(&object, vec![column]).unwrap().next().unwrap();
+            assert_eq!(lacks(Column::optional("new", Type::Int32)), Ok(vec![Flat::OptionalInt32(vec![None; 600])]));
+            assert!(lacks(Column::required("new", Type::Int32)).is_err());
         }
     }
 

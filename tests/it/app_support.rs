@@ -252,3 +252,13 @@ pub(crate) fn request(user: &str, session: Option<&str>) -> Request {
 pub(crate) fn bundle(app: &TestApp) -> &Bundle {
     app.engine.bundle()
 }
+
+/// Has lists of the small catalogue explore: sources leave some tracks to exploration, and no track counts as new, so that their share
+/// closes no place.
+pub(crate) fn exploring(config: &mut Config) {
+    (config.exploration.positions, config.exploration.more_positions) = (vec![2, 4], vec![]);
+    config.exploration.new_plays = 0;
+    let quotas = &mut config.retrieval;
+    (quotas.two_tower, quotas.popular, quotas.own_tracks) = (20, 10, 10);
+    (quotas.session_artists, quotas.sequential_rules, quotas.fresh) = (10, 10, 0);
+}

@@ -92,6 +92,7 @@ impl Small {
             pool: PoolCounts::default(),
             reports: Vec::new(),
             seed: request.seed,
+            experiments: Vec::new(),
             detail: None,
         }
     }

@@ -207,6 +207,7 @@ const ROWS: [Row; 10] = [
             ("Tracks that turned warm", "none", Of(&["segue_exploration_promoted"])),
             ("Tracks: of the bundle, added since", "none", Of(&["segue_bundle_tracks", "segue_catalogue_added"])),
             ("Takedowns", "none", Totals(&["segue_catalogue_takedowns_total"])),
+            ("Answers in the arms of experiments", "ops", Of(&["segue_experiment_answers_total"])),
         ],
     ),
     (

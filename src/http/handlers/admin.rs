@@ -18,7 +18,7 @@ pub(in crate::http) async fn knobs(state: web::Data<HttpState>) -> HttpResponse 
     HttpResponse::Ok().json(state.service().knobs())
 }
 
-/// Changes the weights from the next request on, until the process ends. All of them must be given.
+/// Changes the weights from the next request on, until the process ends. All of them must be given; `explore` absent is true.
 #[utoipa::path(
     put, path = "/admin/knobs", tag = "admin", request_body = Knobs,
     responses((status = 200, description = "The weights now in force", body = Knobs), BodyProblems)

@@ -1,8 +1,8 @@
 //! The answer of `POST /v1/next-tracks` and `POST /v1/rank`.
 
 use crate::domain::{
-    Answer, Catalogue, Degradation, ExplainLevel, Intent, PoolCounts, Reason, RecommendationId, Rung, ServedTrack,
-    Source,
+    Answer, ArmName, Catalogue, Degradation, ExplainLevel, Intent, PoolCounts, Reason, RecommendationId, Rung,
+    ServedTrack, Source,
 };
 use crate::pipeline::{StageReport, Step, Way};
 
@@ -14,6 +14,10 @@ pub struct NextTracksResponse<'a> {
     pub recommendation_id: &'a RecommendationId,
     /// Version of the bundle that answered.
     pub bundle: &'a str,
+    /// The arms of the experiments that could have made this answer otherwise; absent where none could.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    pub experiments: &'a [ArmName],
     /// The rung of the fallback ladder it came from; also in the header `X-Segue-Rung`.
     pub rung: Rung,
     /// What went less than well.
@@ -157,6 +161,7 @@ impl<'a> NextTracksResponse<'a> {
         Self {
             recommendation_id: &answer.recommendation_id,
             bundle,
+            experiments: &answer.experiments,
             rung: answer.rung,
             degraded: &answer.degraded,
             session_intent: answer.intent.as_ref(),
@@ -247,6 +252,7 @@ mod tests {
             pool: PoolCounts::default(),
             reports: vec![report],
             seed: 9,
+            experiments: Vec::new(),
             detail: None,
         }
     }

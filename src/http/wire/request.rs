@@ -2,8 +2,8 @@
 
 use super::{Checks, List};
 use crate::domain::{
-    ArtistId, ArtistIx, Catalogue, Device, ExplainLevel, RecommendationId, Request, SessionId, Target, TrackId,
-    TrackIx, UserId,
+    ArtistId, ArtistIx, Catalogue, Device, ExplainLevel, GivenDials, RecommendationId, Request, SessionId, Target,
+    TrackId, TrackIx, UserId,
 };
 use crate::events::optional_object;
 use crate::http::problem::ApiError;
@@ -210,6 +210,8 @@ impl NextTracksRequest {
             now_ms,
             unknown_ids: ids.unknown,
             candidates: None,
+            given: GivenDials { discovery: self.discovery.is_some(), diversity: self.diversity.is_some() },
+            arms: Vec::new(),
         })
     }
 

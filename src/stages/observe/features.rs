@@ -5,9 +5,9 @@ use std::sync::PoisonError;
 use crossbeam_channel::Sender;
 use prometheus::IntCounter;
 
-use crate::domain::{Answer, RequestContext, Rung, TrackIx};
+use crate::domain::{Answer, RequestContext, Rung, TrackIx, arms_text};
 use crate::features::schema::TASKS;
-use crate::features::{CROSS_LEN, LoggedAnswer, LoggedRow, Ranked, RankedTap};
+use crate::features::{CROSS_LEN, LoggedAnswer, LoggedRow, Ranked, RankedTap, is_sampled};
 use crate::pipeline::{Observer, TrackSet};
 
 /// Where the rows go.
@@ -21,7 +21,8 @@ pub struct FeatureSink {
     pub shed: IntCounter,
 }
 
-/// Copies the rows of all served candidates and of a share of the others to the feature log. Never waits: with the channel
+/// Copies the rows of all candidates that were served or that competed for the places that explore, and of a share of the
+/// others, to the feature log. Never waits: with the channel
 /// full the answer goes unlogged and is counted. Which of the others are taken follows from the request's seed.
 pub struct FeatureObserver {
     tap: RankedTap,
@@ -47,7 +48,7 @@ impl FeatureObserver {
             seed: answer.seed,
             rung: answer.rung,
             own_candidates: request.candidates.is_some(),
-            arm: None,
+            arm: arms_text(&answer.experiments),
             pool: if is_ranked { ranked.tracks.len() as u32 } else { 0 },
             unserved_share: self.sink.unserved_share,
             user: Vec::new(),
@@ -68,17 +69,20 @@ impl FeatureObserver {
         let width = ranked.items.len() / ranked.tracks.len();
         for (row, track) in ranked.tracks.iter().enumerate() {
             let position = if self.served.contains(*track) { place_of(answer, *track) } else { None };
-            if position.is_none() && !is_sampled(answer.seed, *track, self.sink.unserved_share) {
+            let contest = ranked.contest.outcome(*track);
+            if position.is_none() && contest.is_none() && !is_sampled(answer.seed, *track, self.sink.unserved_share) {
                 continue;
             }
             let served = position.map(|at| &answer.tracks[at]);
+            let chance = contest.and_then(|(_, chance)| chance);
             let mut tasks = [0.0; TASKS.len()];
             tasks.copy_from_slice(&ranked.tasks[row * TASKS.len()..(row + 1) * TASKS.len()]);
             logged.rows.push(LoggedRow {
                 track: *track,
                 position: position.map(|at| at as u32),
-                propensity: served.map(|served| served.propensity.unwrap_or(1.0)),
+                propensity: chance.or_else(|| served.map(|served| served.propensity.unwrap_or(1.0))),
                 score: served.map(|served| served.score),
+                contest: contest.map(|(place, _)| place),
                 tasks,
                 blended: ranked.blended[row],
             });
@@ -91,15 +95,6 @@ impl FeatureObserver {
 
 fn place_of(answer: &Answer, track: TrackIx) -> Option<usize> {
     answer.tracks.iter().position(|served| served.track == track)
-}
-
-/// Whether a candidate that was not served is logged: a draw of its own from the request's seed (SplitMix64).
-fn is_sampled(seed: u64, track: TrackIx, share: f32) -> bool {
-    let mixed = seed ^ u64::from(track.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    // 24 bits are what an f32 holds exactly.
-    (((mixed ^ mixed >> 31) >> 40) as f32) < share * (1u32 << 24) as f32
 }
 
 impl Observer for FeatureObserver {
@@ -121,12 +116,15 @@ impl Observer for FeatureObserver {
             }
         }
         ranked.tracks.clear();
+        ranked.contest.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ArmName;
+    use crate::features::Contest;
     use crate::stages::testing::{answer, context};
 
     /// Twenty candidates, rows that name themselves.
@@ -139,6 +137,7 @@ mod tests {
             cross: rows.clone().flat_map(|row| [f32::from(row); CROSS_LEN]).collect(),
             tasks: rows.clone().flat_map(|row| [f32::from(row), 0.25, 0.125]).collect(),
             blended: rows.map(f32::from).collect(),
+            contest: Default::default(),
         }
     }
 
@@ -156,12 +155,37 @@ mod tests {
         let mut served = answer(3);
         served.tracks.swap(0, 2);
         served.tracks[1].propensity = Some(0.5);
+        served.experiments = vec![ArmName { name: "dial".into(), arm: "up".into() }];
         observer.observe(&context(0.0, 0.0), &served);
         let logged = from.recv().unwrap();
+        assert_eq!(logged.arm.as_deref(), Some("dial=up"));
         let rows: Vec<_> = logged.rows.iter().map(|row| (row.track.0, row.position, row.propensity)).collect();
         assert_eq!(rows, [(0, Some(2), Some(1.0)), (1, Some(1), Some(0.5)), (2, Some(0), Some(1.0))]);
         assert_eq!((logged.items, logged.pool), (vec![0.0, 0.0, 1.0, -1.0, 2.0, -2.0], 20));
         assert_eq!((logged.user.len(), logged.cross[CROSS_LEN], logged.rows[2].tasks[0]), (3, 1.0, 2.0));
+    }
+
+    #[test]
+    fn logs_everybody_who_competed_for_a_place_that_explores() {
+        let (mut observer, from) = observer(0.0, 4);
+        let contest = Contest {
+            competed: vec![TrackIx(9), TrackIx(1), TrackIx(12)],
+            chosen: vec![(TrackIx(12), 0.25), (TrackIx(1), 0.75)],
+        };
+        observer.tap.lock().unwrap().contest = contest;
+        let mut served = answer(2);
+        served.tracks[1].propensity = Some(0.75);
+        observer.observe(&context(0.0, 0.0), &served);
+        let rows = from.recv().unwrap().rows;
+        let found: Vec<_> = rows.iter().map(|row| (row.track.0, row.position, row.propensity, row.contest)).collect();
+        // The winner of the first place was displaced by a later stage; that it was chosen, and how likely, is known all the same.
+        let expected = [
+            (0, Some(0), Some(1.0), None),
+            (1, Some(1), Some(0.75), Some(2)),
+            (9, None, None, Some(0)),
+            (12, None, Some(0.25), Some(1)),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

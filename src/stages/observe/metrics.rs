@@ -92,7 +92,7 @@ impl Observer for MetricsObserver {
         "metrics"
     }
 
-    /// Atomic additions only, but for degradations, which look their labels up.
+    /// Atomic additions only, but for degradations and arms, which look their labels up.
     fn observe(&mut self, _context: &RequestContext, answer: &Answer) {
         count(&self.rungs, &Rung::ALL, answer.rung, 1);
         for track in &answer.tracks {
@@ -100,6 +100,9 @@ impl Observer for MetricsObserver {
         }
         for degradation in &answer.degraded {
             self.metrics.answers.degraded.with_label_values(&[degradation.stage, degradation.reason]).inc();
+        }
+        for of in &answer.experiments {
+            self.metrics.experiments.answers.with_label_values(&[&*of.name, &*of.arm]).inc();
         }
         for report in &answer.reports {
             self.report(report);
@@ -110,7 +113,7 @@ impl Observer for MetricsObserver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Degradation;
+    use crate::domain::{ArmName, Degradation};
     use crate::stages::testing::{answer, context};
 
     fn report(stage: &'static str, kind: StageKind, outcome: Outcome) -> StageReport {
@@ -133,6 +136,7 @@ mod tests {
         let mut observer = MetricsObserver::new(Arc::clone(&metrics));
         let mut answer = answer(3);
         answer.rung = Rung::RetrievalOrder;
+        answer.experiments = vec![ArmName { name: "dial".into(), arm: "up".into() }];
         answer.degraded = vec![Degradation { stage: "mmoe", reason: "late" }];
         answer.reports =
             vec![report("market", StageKind::Filter, Outcome::Ok), report("mmoe", StageKind::Rank, Outcome::Late)];
@@ -145,6 +149,7 @@ mod tests {
             r#"segue_answer_rungs_total{rung="full"} 0"#,
             r#"segue_answer_degraded_total{reason="late",stage="mmoe"} 2"#,
             r#"segue_answer_tracks_total{source="two_tower"} 6"#,
+            r#"segue_experiment_answers_total{arm="up",experiment="dial"} 2"#,
             r#"segue_filter_removed_total{reason="market"} 6"#,
             r#"segue_stage_outcomes_total{outcome="late",stage="mmoe"} 2"#,
             r#"segue_stage_notes_total{note="album_relaxed",stage="market"} 3"#,

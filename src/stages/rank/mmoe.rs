@@ -41,6 +41,7 @@ impl MmoeRanker {
         let mut seen = tap.lock().unwrap_or_else(PoisonError::into_inner);
         seen.tracks.clone_from(&candidates.tracks);
         seen.blended.clone_from(&scores.blended);
+        seen.contest.clear();
         swap(&mut seen.user, &mut self.user);
         swap(&mut seen.items, &mut self.items);
         swap(&mut seen.cross, &mut self.cross);

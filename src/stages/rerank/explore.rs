@@ -1,6 +1,6 @@
 //! Places for tracks of which little is known.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::thompson::Contest;
 use crate::domain::{CandidateSet, Catalogue, Posterior, Posteriors, Recorded, RequestContext, Source};
-use crate::features::{Estimate, StateStore};
+use crate::features::{Estimate, RankedTap, StateStore};
 use crate::pipeline::{Note, Reranker, StageError};
 use crate::stages::exposure::Exposure;
 
@@ -46,7 +46,7 @@ pub struct ExploreRules {
 /// request's seed feeds the draws.
 ///
 /// While new tracks have less than the floor of what this server serves, more places explore; from the ceiling on none
-/// does. Nothing explores where the request's `discovery` is 0. Which tracks stand where is for later re-rankers to say.
+/// does. Nothing explores where the request's `discovery` is 0 or `knobs.explore` is off. Which tracks stand where is for later re-rankers to say.
 /// Scores stay. `O(candidates + cold * 256)` a place, no allocation once grown.
 pub struct Explore {
     catalogue: Arc<Catalogue>,
@@ -61,6 +61,7 @@ pub struct Explore {
     notes: Vec<Note>,
     /// What the last call went by.
     read: Posteriors,
+    tap: Option<RankedTap>,
 }
 
 impl Explore {
@@ -80,7 +81,13 @@ impl Explore {
         let all = &mut rules.positions.iter().chain(&rules.more_positions);
         let places = [sorted(&mut rules.positions.iter()), sorted(all)];
         let (contest, estimates, rows, notes, read) = Default::default();
-        Self { catalogue, state, exposure, rules, places, contest, estimates, rows, notes, read }
+        Self { catalogue, state, exposure, rules, places, contest, estimates, rows, notes, read, tap: None }
+    }
+
+    /// Leaves who competed and who won in `tap`, for the feature log.
+    pub fn tapped(mut self, tap: Option<RankedTap>) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// Which of `places` explore now, and how many of them.
@@ -158,6 +165,7 @@ impl Reranker for Explore {
         let request = &context.request;
         let in_rank_order = |surface: &String| self.rules.rank_order_surfaces.contains(surface);
         if request.discovery == 0.0
+            || !context.knobs.explore
             || order.len() <= limit
             || request.candidates.is_some()
             || request.surface.as_ref().is_some_and(in_rank_order)
@@ -171,6 +179,10 @@ impl Reranker for Explore {
         let mut rng = ChaCha8Rng::seed_from_u64(request.seed);
         rng.set_stream(STREAM);
         self.gather(candidates, &order[limit..], request.now_ms, recorded, &mut rng);
+        let mut tapped = self.tap.as_ref().map(|tap| tap.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(tap) = &mut tapped {
+            tap.contest.competed.extend(self.rows.iter().map(|row| candidates.tracks[*row as usize]));
+        }
         let mut explored = 0;
         for place in &self.places[which][..open] {
             let Some((at, chance)) = self.contest.choose(&mut rng) else { break };
@@ -180,6 +192,9 @@ impl Reranker for Explore {
                 order[*place..=limit + from].rotate_right(1);
                 propensity[row as usize] = Some(chance);
                 explored += 1;
+                if let Some(tap) = &mut tapped {
+                    tap.contest.chosen.push((candidates.tracks[row as usize], chance));
+                }
             }
         }
         let told = [(EXPLORED, explored), (EMPTY, open - explored)].into_iter().filter(|(_, places)| *places > 0);
