@@ -167,6 +167,7 @@ mod tests {
             ("outcome", "how a stage ended"),
             ("note", "names of the stages' notes"),
             ("rung", "the ladder"),
+            ("criticality", "what requests may say of themselves"),
             ("reason", "why something was removed or degraded"),
             ("source", "retrievers"),
             ("track", "new, known: no id"),

@@ -65,7 +65,7 @@ mod tests {
             let sequence = Sequence::new(0.05, 1_000);
             // With unit variance a unit's mean shift is drawn from N(0, rho^2); of the estimate: sd * sqrt(units) * that.
             let scale = sd * (units as f64).sqrt() * sequence.rho2.sqrt();
-            let (steps, reach) = (8_000, 9.0);
+            let (steps, reach) = (24_000, 30.0);
             let width = 2.0 * reach / f64::from(steps);
             let ratio: f64 = (0..steps).map(|step| {
                 let draw = -reach + (f64::from(step) + 0.5) * width;
