@@ -105,7 +105,7 @@ impl Client {
     }
 
     /// # Errors
-    /// See [`ClientError`].
+    /// If it cannot connect, no answer comes in time, or what comes is not HTTP.
     pub async fn get(&self, path: &str) -> Result<Reply, ClientError> {
         self.send(Method::GET, path, String::new()).await
     }
@@ -113,7 +113,7 @@ impl Client {
     /// Posts JSON.
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// If it cannot connect, no answer comes in time, or what comes is not HTTP.
     pub async fn post(&self, path: &str, json: String) -> Result<Reply, ClientError> {
         self.send(Method::POST, path, json).await
     }

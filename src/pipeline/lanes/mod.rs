@@ -127,7 +127,7 @@ pub struct Lanes {
 
 impl Lanes {
     /// Starts one thread a pipeline. `places` bounds the waiting jobs; `wait` is how long one may wait when all lanes are
-    /// busy, see [`Limit`].
+    /// busy: the in-flight limit follows it.
     ///
     /// # Errors
     /// If a thread cannot be started.
