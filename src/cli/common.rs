@@ -33,6 +33,20 @@ impl ConfigArgs {
     }
 }
 
+/// What a server kept: what it answered, what happened, and the catalogue that both name.
+#[derive(Debug, clap::Args)]
+pub(super) struct KeptArgs {
+    /// The feature log: a directory or s3://BUCKET/PREFIX
+    #[arg(long, value_name = "DIR")]
+    pub(super) log: PathBuf,
+    /// The archive that `segue events export` writes: a directory or s3://BUCKET/PREFIX
+    #[arg(long, value_name = "DIR")]
+    pub(super) archive: PathBuf,
+    /// The catalogue: tracks.parquet of the bundle that served
+    #[arg(long, value_name = "FILE")]
+    pub(super) tracks: PathBuf,
+}
+
 /// Where to listen and what to serve.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct ServeArgs {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-use super::common::ConfigArgs;
+use super::common::{ConfigArgs, KeptArgs};
 use super::progress::Progress;
 use crate::domain::Catalogue;
 use crate::experiment::{MEASURES, Settings, change_chart, exposed, html_page, lived, report, text_table};
@@ -30,15 +30,8 @@ pub(super) struct ReportArgs {
     /// The experiment, as `[[experiments]]` of the configuration names it
     #[arg(long)]
     name: String,
-    /// The feature log: a directory or s3://BUCKET/PREFIX
-    #[arg(long, value_name = "DIR")]
-    log: PathBuf,
-    /// The archive that `segue events export` writes: a directory or s3://BUCKET/PREFIX
-    #[arg(long, value_name = "DIR")]
-    archive: PathBuf,
-    /// The catalogue: tracks.parquet of the bundle that served
-    #[arg(long, value_name = "FILE")]
-    tracks: PathBuf,
+    #[command(flatten)]
+    kept: KeptArgs,
     /// Leave out what happened from then on, RFC 3339; absent: all that is archived counts
     #[arg(long, value_name = "MOMENT")]
     until: Option<String>,
@@ -85,11 +78,11 @@ fn run_report(args: &ReportArgs) -> anyhow::Result<()> {
         guardrails: guardrails(&args.guardrails)?,
     };
     let until = args.until.as_deref().map(str::parse::<jiff::Timestamp>).transpose().context("--until")?;
-    let catalogue = Catalogue::new(read_tracks(&args.tracks)?)?;
-    let found = exposed(&store::open(&args.log)?, experiment)?;
+    let catalogue = Catalogue::new(read_tracks(&args.kept.tracks)?)?;
+    let found = exposed(&store::open(&args.kept.log)?, experiment)?;
     let progress = Progress::new("events");
     let until_ms = until.map(|until| until.as_millisecond());
-    let archive = store::open(&args.archive)?;
+    let archive = store::open(&args.kept.archive)?;
     let (lives, end) = lived(&archive, &found, &catalogue, &config, until_ms, &mut |done| progress.set(done, 0))?;
     drop(progress);
     let report = report(experiment, &found, &lives, end, catalogue.len(), &settings)?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::common::ConfigArgs;
+use super::common::{ConfigArgs, KeptArgs};
 use super::progress::Steps;
 use crate::archive::read_erasures;
 use crate::backfill::{JoinPlan, join};
@@ -26,15 +26,8 @@ pub(super) enum Command {
 pub(super) struct JoinArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The feature log: a directory or s3://BUCKET/PREFIX
-    #[arg(long, value_name = "DIR")]
-    log: PathBuf,
-    /// The archive that `segue events export` writes: a directory or s3://BUCKET/PREFIX
-    #[arg(long, value_name = "DIR")]
-    archive: PathBuf,
-    /// The catalogue: tracks.parquet of the bundle that served
-    #[arg(long, value_name = "FILE")]
-    tracks: PathBuf,
+    #[command(flatten)]
+    kept: KeptArgs,
     /// The rows directory; made if absent
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -65,9 +58,9 @@ pub(super) fn run(command: Command) -> anyhow::Result<()> {
 
 fn run_join(args: JoinArgs) -> anyhow::Result<()> {
     let config = args.config.load(&[])?;
-    let (to_the_end, untouched) = (args.to_the_end, args.untouched);
+    let (kept, to_the_end, untouched) = (args.kept, args.to_the_end, args.untouched);
     let plan =
-        JoinPlan { log: args.log, archive: args.archive, tracks: args.tracks, out: args.out, to_the_end, untouched };
+        JoinPlan { log: kept.log, archive: kept.archive, tracks: kept.tracks, out: args.out, to_the_end, untouched };
     let mut steps = Steps::default();
     let done = join(&plan, &config, &mut |at| steps.set(at.step, at.done, at.total))?;
     println!(

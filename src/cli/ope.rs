@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-use super::common::ConfigArgs;
+use super::common::{ConfigArgs, KeptArgs};
 use super::progress::Steps;
 use crate::backfill::Logs;
 use crate::bundle::Bundle;
@@ -26,15 +26,8 @@ whose ranker is asked instead of the logged one.")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The feature log: a directory or s3://BUCKET/PREFIX
-    #[arg(long, value_name = "DIR")]
-    log: PathBuf,
-    /// The archive that `segue events export` writes: a directory or s3://BUCKET/PREFIX
-    #[arg(long, value_name = "DIR")]
-    archive: PathBuf,
-    /// The catalogue: tracks.parquet of the bundle that served
-    #[arg(long, value_name = "FILE")]
-    tracks: PathBuf,
+    #[command(flatten)]
+    kept: KeptArgs,
     /// A policy; may be given again
     #[arg(long = "policy", value_name = "POLICY", default_values = ["uniform: choose=uniform", "best: choose=best"])]
     policies: Vec<String>,
@@ -75,13 +68,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         .zip(&bundles)
         .map(|(given, bundle)| given.policy(bundle.as_ref()))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let catalogue = Catalogue::new(read_tracks(&args.tracks)?)?;
+    let catalogue = Catalogue::new(read_tracks(&args.kept.tracks)?)?;
     let reward = match args.reward {
         RewardArg::Complete => Reward::Complete,
         RewardArg::Skip => Reward::Skip,
         RewardArg::Minutes => Reward::Minutes,
     };
-    let logs = Logs { log: args.log.clone(), archive: args.archive.clone(), to_the_end: args.to_the_end };
+    let logs = Logs { log: args.kept.log.clone(), archive: args.kept.archive.clone(), to_the_end: args.to_the_end };
     let mut steps = Steps::default();
     let found =
         collect(&logs, &catalogue, &config, reward, &mut policies, &mut |at| steps.set(at.step, at.done, at.total))?;

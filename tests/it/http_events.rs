@@ -18,6 +18,15 @@ fn changed(id: &str, field: &str, value: Value) -> Value {
     event
 }
 
+/// What became of each event of a batch: its id, its status and the field at fault.
+fn outcomes(reply: &Value) -> Vec<String> {
+    let one = |result: &Value| {
+        let text = |key: &str| result[key].as_str().unwrap_or("-").to_owned();
+        [text("event_id"), text("status"), text("field")].join(" ")
+    };
+    reply["events"].as_array().unwrap().iter().map(one).collect()
+}
+
 #[actix_web::test]
 async fn a_malformed_event_does_not_cost_the_others() {
     let mut nameless = event("e3");
@@ -108,11 +117,7 @@ async fn a_broken_line_is_one_rejected_event() {
     );
     let got = ask(&Small::new(), lines(body)).await;
     let reply = got.json();
-    let one = |result: &Value| {
-        let text = |key: &str| result[key].as_str().unwrap_or("-").to_owned();
-        [text("event_id"), text("status"), text("field")].join(" ")
-    };
-    let results: Vec<_> = reply["events"].as_array().unwrap().iter().map(one).collect();
+    let results = outcomes(&reply);
     let expected =
         ["e1 accepted -", "- rejected -", "- rejected -", "e2 rejected mood", "- rejected -", "e3 accepted -"];
     assert_eq!((got.status, results), (202, expected.map(str::to_owned).to_vec()));
@@ -163,11 +168,7 @@ async fn events_come_as_protobuf_too() {
         [message("e1", 1), message("e2", 99), broken, message("e4", 0), message("e1", 1), message("e5", 3)].concat();
     let got = ask(&Small::new(), protobuf("application/x-protobuf", body)).await;
     let reply = got.json();
-    let one = |result: &Value| {
-        let text = |key: &str| result[key].as_str().unwrap_or("-").to_owned();
-        [text("event_id"), text("status"), text("field")].join(" ")
-    };
-    let results: Vec<_> = reply["events"].as_array().unwrap().iter().map(one).collect();
+    let results = outcomes(&reply);
     let expected =
         ["e1 accepted -", "e2 rejected type", "e3 rejected -", "e4 rejected type", "e1 duplicate -", "e5 accepted -"];
     assert_eq!((got.status, results), (202, expected.map(str::to_owned).to_vec()));
