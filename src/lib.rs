@@ -9,6 +9,7 @@ pub mod arms;
 pub mod audio;
 pub mod backfill;
 pub mod bundle;
+pub mod capacity;
 pub mod cli;
 pub mod config;
 pub mod domain;

@@ -66,6 +66,9 @@ impl Wiring {
         let day = day_of(bundle.manifest.as_of_ms);
         let (catalogue, vectors) = (&bundle.catalogue, &bundle.vectors);
         state.completions().know(Arc::clone(&bundle.popularity));
+        if config.ranking.first_phase > 0 && bundle.first_phase.is_none() {
+            tracing::warn!(bundle = %bundle.version, "ranking.first_phase: the bundle has none, every candidate is ranked");
+        }
         let assembler = Assembler::new(
             Arc::clone(catalogue),
             Arc::clone(vectors),
@@ -227,7 +230,15 @@ impl Wiring {
             let mut ranker = Box::new(OrtRanker::new(model)?);
             ranker.warm(most)?;
             let catalogue = Arc::clone(&bundle.catalogue);
-            builder = builder.ranker(MmoeRanker::new(Arc::clone(&self.assembler), catalogue, ranker).tapped(tap));
+            let ranker = MmoeRanker::new(Arc::clone(&self.assembler), catalogue, ranker).tapped(tap);
+            builder = builder.ranker(match (&bundle.first_phase, self.config.ranking.first_phase) {
+                (Some(model), keep @ 1..) => {
+                    let mut first = Box::new(OrtRanker::new(model)?);
+                    first.warm(most)?;
+                    ranker.behind(first, keep)
+                }
+                _ => ranker,
+            });
         }
         Ok(builder)
     }

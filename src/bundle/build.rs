@@ -144,8 +144,10 @@ impl Models {
         OrtUserTower::new(&user_tower)?;
         let item_tower = Model::load(runtime, ModelKind::ItemTower, dim, read(ModelKind::ItemTower)?)?;
         let mut models = vec![user_tower, item_tower.clone()];
-        if directory.join(ModelKind::Ranker.file()).exists() {
-            models.push(Model::load(runtime, ModelKind::Ranker, dim, read(ModelKind::Ranker)?)?);
+        for kind in [ModelKind::Ranker, ModelKind::FirstPhase] {
+            if directory.join(kind.file()).exists() {
+                models.push(Model::load(runtime, kind, dim, read(kind)?)?);
+            }
         }
         let entry = |model: &Model| (model.kind().name().to_owned(), ModelEntry::from(model));
         let entries = models.iter().map(entry).collect();

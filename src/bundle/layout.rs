@@ -52,6 +52,7 @@ const PARTS: &[Part] = &[
     Part { name: "user_tower.onnx", required: true, max_bytes: 2 * GIB },
     Part { name: "item_tower.onnx", required: true, max_bytes: 2 * GIB },
     Part { name: "ranker.onnx", required: false, max_bytes: 2 * GIB },
+    Part { name: "first_phase.onnx", required: false, max_bytes: 2 * GIB },
     Part { name: TRACKS, required: true, max_bytes: 64 * GIB },
     Part { name: VECTORS, required: true, max_bytes: 512 * GIB },
     Part { name: POPULARITY, required: true, max_bytes: 16 * GIB },

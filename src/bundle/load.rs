@@ -34,6 +34,8 @@ pub struct Bundle {
     pub user_tower: Model,
     /// Candidates to probabilities; a bundle without one serves at rung `retrieval_order`.
     pub ranker: Option<Model>,
+    /// Candidates to probabilities, coarsely: where `ranking.first_phase` asks for it.
+    pub first_phase: Option<Model>,
 }
 
 impl Bundle {
@@ -58,6 +60,7 @@ impl Bundle {
             intents: parts::intents(directory)?.into(),
             user_tower: parts::required_model(directory, &manifest, runtime, ModelKind::UserTower)?,
             ranker: parts::model(directory, &manifest, runtime, ModelKind::Ranker)?,
+            first_phase: parts::model(directory, &manifest, runtime, ModelKind::FirstPhase)?,
             index: parts::index(directory, &manifest, &config.index, Arc::clone(&vectors))?,
             catalogue: Arc::new(catalogue),
             popularity: Arc::new(popularity),

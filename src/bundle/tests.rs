@@ -53,13 +53,17 @@ fn the_model_card_goes_along_and_is_shown_unless_altered() {
     let mut config = fixture::config(root.path());
     let models = root.path().join("models");
     std::fs::create_dir(&models).unwrap();
-    for kind in ModelKind::ALL {
+    for kind in [ModelKind::UserTower, ModelKind::ItemTower, ModelKind::Ranker] {
         std::fs::copy(config.models.join(kind.file()), models.join(kind.file())).unwrap();
     }
+    // Has the tensors of one.
+    std::fs::copy(models.join("ranker.onnx"), models.join("first_phase.onnx")).unwrap();
     std::fs::write(models.join("model_card.md"), "# Model card\n").unwrap();
     (config.models, config.out) = (models, root.path().join("carded"));
     let manifest = build(&config, &test_runtime(), &mut |_| {}).unwrap().0;
-    assert_eq!(load(&config.out).unwrap().manifest, manifest);
+    let loaded = load(&config.out).unwrap();
+    assert_eq!((&loaded.manifest, loaded.first_phase.is_some()), (&manifest, true));
+    assert_eq!(manifest.models["first_phase"].opset, Some(17));
     assert_eq!(model_card(&config.out, &manifest).unwrap().as_deref(), Some("# Model card\n"));
     std::fs::write(config.out.join("model_card.md"), "# Model cart\n").unwrap();
     assert!(model_card(&config.out, &manifest).unwrap_err().to_string().starts_with("model_card.md: altered"));

@@ -5,6 +5,7 @@ mod archive;
 mod audio;
 mod backfill;
 mod bundle;
+mod capacity;
 mod check_config;
 mod common;
 mod dead_letters;
@@ -62,6 +63,7 @@ enum Command {
     Simulate(simulate::Args),
     #[command(subcommand)]
     Load(load::Command),
+    Capacity(capacity::Args),
 }
 
 /// Parses the process's arguments, runs the sub-command and prints its error, if any, to standard error.
@@ -92,6 +94,7 @@ pub fn run() -> ExitCode {
         Command::Ope(args) => ope::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Load(command) => load::run(&command),
+        Command::Capacity(args) => capacity::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

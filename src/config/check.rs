@@ -39,6 +39,7 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("retrieval.queries.session", 0.0, 0.5),
     ("retrieval.queries.long_term", 0.0, 0.5),
     ("retrieval.queries.after_skips", 0.0, 0.5),
+    ("ranking.first_phase", 0.0, 10_000.0),
     ("rerank.audio_share", 0.0, 1.0),
     ("rerank.artist_most", 1.0, 50.0),
     ("rerank.album_most", 1.0, 50.0),

@@ -28,8 +28,8 @@ pub use retrieval::{QueryShares, RetrievalConfig};
 pub use rules::{RuleAction, RuleConfig, rule_conflicts};
 pub use sections::{
     CatalogueConfig, Config, Device, Durability, Engine, EventStore, EventsConfig, ExportConfig, FilterConfig,
-    FluvioConfig, IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, ServerConfig,
-    StateConfig,
+    FluvioConfig, IndexConfig, InferenceConfig, LaneConfig, LogConfig, LogFormat, OnMissingDevice, RankingConfig,
+    ServerConfig, StateConfig,
 };
 pub use signals::SignalConfig;
 pub use trace::TraceConfig;

@@ -28,6 +28,8 @@ pub struct Config {
     pub retrieval: RetrievalConfig,
     /// Filters that are a matter of policy.
     pub filters: FilterConfig,
+    /// What the ranker looks at.
+    pub ranking: RankingConfig,
     /// How the list is put together from the ranking.
     pub rerank: RerankConfig,
     /// Business rules, in order. Default none.
@@ -52,6 +54,15 @@ pub struct Config {
     pub knobs: Knobs,
     /// Logs.
     pub log: LogConfig,
+}
+
+/// `[ranking]`.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RankingConfig {
+    /// Candidates that the ranker looks at, the best by the bundle's first phase; 0 = all, as where the bundle has none.
+    /// Default 0, range 0..10,000.
+    pub first_phase: usize,
 }
 
 /// `[server]`.

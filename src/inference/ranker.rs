@@ -4,7 +4,7 @@ use super::session::ModelSession;
 use super::{InferenceError, Model, ModelKind, RankerModel};
 use crate::features::schema;
 
-/// One lane's ranker. The number of rows may differ from call to call; ONNX Runtime's arena keeps the largest batch's memory.
+/// One lane's ranker, or its first phase, which has the same tensors. The number of rows may differ from call to call; ONNX Runtime's arena keeps the largest batch's memory.
 #[derive(Debug)]
 pub struct OrtRanker {
     session: ModelSession,
@@ -15,9 +15,10 @@ impl OrtRanker {
     /// Opens a session and runs it once, on one candidate of which nothing is known.
     ///
     /// # Errors
-    /// Another kind of model, or a first run that fails.
+    /// A model that does not score candidates, or a first run that fails.
     pub fn new(model: &Model) -> Result<Self, InferenceError> {
-        let mut ranker = Self { session: model.session(ModelKind::Ranker)?, dim: model.dim() };
+        let kind = if model.kind() == ModelKind::FirstPhase { ModelKind::FirstPhase } else { ModelKind::Ranker };
+        let mut ranker = Self { session: model.session(kind)?, dim: model.dim() };
         ranker.warm(1)?;
         Ok(ranker)
     }

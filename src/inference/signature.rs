@@ -46,7 +46,7 @@ impl fmt::Display for TensorSpec {
     }
 }
 
-/// The three models of a bundle.
+/// The models of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ModelKind {
     /// Listener to vector.
@@ -55,11 +55,13 @@ pub enum ModelKind {
     ItemTower,
     /// Candidates to task probabilities.
     Ranker,
+    /// The same, cheaper and coarser: says which candidates the ranker need not look at.
+    FirstPhase,
 }
 
 impl ModelKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::UserTower, Self::ItemTower, Self::Ranker];
+    pub const ALL: [Self; 4] = [Self::UserTower, Self::ItemTower, Self::Ranker, Self::FirstPhase];
 
     /// The model's name in manifests and `parity.json`.
     pub fn name(self) -> &'static str {
@@ -67,6 +69,7 @@ impl ModelKind {
             Self::UserTower => "user_tower",
             Self::ItemTower => "item_tower",
             Self::Ranker => "ranker",
+            Self::FirstPhase => "first_phase",
         }
     }
 
@@ -76,6 +79,7 @@ impl ModelKind {
             Self::UserTower => "user_tower.onnx",
             Self::ItemTower => "item_tower.onnx",
             Self::Ranker => "ranker.onnx",
+            Self::FirstPhase => "first_phase.onnx",
         }
     }
 
@@ -95,7 +99,7 @@ impl ModelKind {
             Self::ItemTower => {
                 (vec![rows("item", item), id("track"), id("artist"), id("genre")], rows("item_vector", dim))
             }
-            Self::Ranker => {
+            Self::Ranker | Self::FirstPhase => {
                 let user = f32("user", &[Some(1), Some(user + dim)]);
                 (vec![user, rows("items", item + dim), rows("cross", cross)], rows("scores", schema::TASKS.len()))
             }

@@ -7,10 +7,13 @@ mod broker;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use broker::Broker;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use segue::config::{Config, Durability};
 use segue::domain::{Catalogue, ItemVectors, Track, UserId};
 use segue::events::fluvio::Stream;
@@ -23,6 +26,11 @@ use serde_json::json;
 const LISTENERS: usize = 50;
 /// Longest wait for what must come.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How often a node is killed, and the seed of the moments.
+const KILLS: usize = 8;
+const SEED: u64 = 4;
+/// Directory, address and topic of a node that is a process of its own.
+const NODE: [&str; 3] = ["SEGUE_TEST_NODE_DIR", "SEGUE_TEST_NODE_ADDRESS", "SEGUE_TEST_NODE_TOPIC"];
 
 fn count() -> usize {
     std::env::var("SEGUE_TEST_FLUVIO_EVENTS").ok().map_or(3_000, |count| count.parse().unwrap())
@@ -94,7 +102,6 @@ impl Node {
 
 fn wait(what: &str, mut done: impl FnMut() -> (usize, bool)) {
     let (step, mut left) = (Duration::from_millis(20), PATIENCE);
-    let (sleep, woken) = std::sync::mpsc::channel::<()>();
     loop {
         let (seen, reached) = done();
         if reached {
@@ -102,9 +109,13 @@ fn wait(what: &str, mut done: impl FnMut() -> (usize, bool)) {
         }
         assert!(left > step, "waited in vain for {what}: {seen}");
         left -= step;
-        let _ = woken.recv_timeout(step);
+        pause(step);
     }
-    drop(sleep);
+}
+
+fn pause(time: Duration) {
+    let (_open, woken) = std::sync::mpsc::channel::<()>();
+    let _ = woken.recv_timeout(time);
 }
 
 fn listener(user: usize) -> UserId {
@@ -181,6 +192,69 @@ async fn events_reach_every_node_once_though_nodes_stop_and_start() {
         assert_eq!(again.plays(), all as u64, "the log alone brings it back");
         drop(again);
         check(dirs[2].path(), all);
+    })
+    .await;
+}
+
+/// A node in a process of its own, which can be killed.
+fn spawn_node(dir: &Path, address: &str, topic: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "the_node_that_is_killed", "--nocapture"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.env(NODE[0], dir).env(NODE[1], address).env(NODE[2], topic).spawn().unwrap()
+}
+
+/// Events in the log of a node that was killed.
+fn logged(dir: &Path) -> usize {
+    let mut events = 0;
+    let count = &mut |_, _: &Entry| {
+        events += 1;
+        Ok(())
+    };
+    // The newest file may end in the middle of a transaction, which the next start leaves out.
+    let _ = scan(dir, 0, &mut |at, entry| count(at, &entry));
+    events
+}
+
+/// What [`spawn_node`] runs; by itself it does nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_node_that_is_killed() {
+    let [Ok(dir), Ok(address), Ok(topic)] = NODE.map(std::env::var) else { return };
+    blocking(move || {
+        let _node = Node::start(Path::new(&dir), &address, &topic);
+        pause(PATIENCE);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_is_killed_loses_nothing_and_repeats_nothing() {
+    let (_broker, address, topic) = cluster().await;
+    blocking(move || {
+        let (n, dirs) = (count(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+        let a = Node::start(dirs[0].path(), &address, &topic);
+        println!("seed {SEED}");
+        let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+        let (mut sent, mut inside) = (0, 0);
+        for kill in 1..=KILLS {
+            let mut consumer = spawn_node(dirs[1].path(), &address, &topic);
+            let until = n * kill / KILLS;
+            a.send("a", sent..until);
+            sent = until;
+            // From before it is up to after it has read all.
+            pause(Duration::from_millis(rng.random_range(20..600)));
+            consumer.kill().unwrap();
+            consumer.wait().unwrap();
+            let has = logged(dirs[1].path());
+            println!("kill {kill}: {has} of {sent}");
+            inside += usize::from(0 < has && has < sent);
+        }
+        assert!(inside > 0, "no kill came while it was reading");
+        let b = Node::start(dirs[1].path(), &address, &topic);
+        b.until(n);
+        a.until(n);
+        assert_eq!([a.plays(), b.plays()], [n as u64; 2]);
+        drop((a, b));
+        dirs.iter().for_each(|dir| check(dir.path(), n));
     })
     .await;
 }

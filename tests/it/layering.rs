@@ -29,6 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("world", &["domain", "config", "tables", "features"]),
     ("import", &["domain", "config", "tables"]),
     ("audio", &[]),
+    ("capacity", &[]),
     (
         "app",
         &[
@@ -161,6 +162,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "experiment",
             "simulate",
             "load",
+            "capacity",
             "app",
             "startup",
         ],

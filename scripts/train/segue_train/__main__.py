@@ -1,4 +1,4 @@
-"""Command line: `python -m segue_train towers|ranker|ablation|export|baselines|all`."""
+"""Command line: `python -m segue_train towers|ranker|first-phase|ablation|export|baselines|all`."""
 
 import argparse
 import os
@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from . import ablation, baselines, config, pipeline, precision, ranker, towers
+from . import ablation, baselines, config, first_phase, pipeline, precision, ranker, towers
 
-JOBS = {"towers": towers.run, "ranker": ranker.run, "ablation": ablation.run, "export": precision.run,
-        "baselines": baselines.run, "all": pipeline.run}
+JOBS = {"towers": towers.run, "ranker": ranker.run, "first-phase": first_phase.run, "ablation": ablation.run,
+        "export": precision.run, "baselines": baselines.run, "all": pipeline.run}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="segue_train", description="Trains Segue's models and exports them to ONNX.")
     jobs = top.add_subparsers(dest="job", required=True)
     for name, text in (("towers", "train the user and item towers"), ("ranker", "train the ranker"),
+                       ("first-phase", "train the linear scorer in front of the ranker"),
                        ("ablation", "compare the ranker with single tasks, a shared bottom and learned weights")):
         job = jobs.add_parser(name, help=text, description=text,
                               epilog=f"example: python -m segue_train {name} --rows rows --out models")

@@ -42,9 +42,6 @@ class ItemTable(nn.Module):
         """Maps `track` [N] (0 = unknown) to `item_vector` [N, D]; the other inputs are there because the server sends them."""
         return F.embedding(track, self.table)
 
-    def forget_unplayed(self, items: Items) -> None:
-        """Nothing to forget: an unplayed track's factor is 0."""
-
     def catalogue(self, items: Items) -> Tensor:
         """Returns the vectors of the whole catalogue, [n, D]."""
         return self.table[1:]
@@ -131,7 +128,7 @@ def recall(model: Als, items: Items, rows: TowerRows, chosen: Tensor) -> float:
 def run(args: argparse.Namespace, config: Config) -> None:
     """Chooses alpha and regularisation on valid, factorises all plays, writes both towers and the card."""
     schema = read_schema(args.rows)
-    items, rows = read_items(args.rows, schema, 1), read_tower_rows(args.rows, schema)
+    items, rows = read_items(args.rows, schema), read_tower_rows(args.rows, schema)
     chosen = rows.valid[::-(-len(rows.valid) // 4000)]
     train = count(args, rows, rows.train, len(items))
     figures = {}

@@ -11,8 +11,8 @@ import onnx
 from .rows import Schema
 
 NAME = "model_card.md"
-MODELS = ("user_tower", "item_tower", "ranker")
-JOBS = ("towers", "ranker")
+MODELS = ("user_tower", "item_tower", "ranker", "first_phase")
+JOBS = ("towers", "ranker", "first_phase")
 KINDS = {onnx.TensorProto.FLOAT: "f32", onnx.TensorProto.INT64: "i64"}
 
 
@@ -52,7 +52,7 @@ def _job(job: str, facts: dict[str, Any]) -> list[str]:
     facts.pop("wall_seconds", None)
     notes = {k: v for k, v in facts.items() if isinstance(v, (int, str))}
     numbers = {k: v for k, v in facts.items() if isinstance(v, float) and not k.endswith(("_low", "_high"))}
-    lines = ["", f"## {job.capitalize()}", "", f"Data: {' to '.join(window) or 'unknown'} (UTC).", ""]
+    lines = ["", f"## {job.replace('_', ' ').capitalize()}", "", f"Data: {' to '.join(window) or 'unknown'} (UTC).", ""]
     lines += [f"- {name.replace('_', ' ')}: {value}" for name, value in notes.items()]
     lines += ["", "| valid metric | value | 95 % interval |", "|---|---|---|"]
     for name, value in numbers.items():

@@ -23,6 +23,7 @@ class TowersConfig:
     candidates: int
     temperature: float
     id_dropout: float
+    artist_dropout: float
     min_plays: int
     hidden: int
     heads: int

@@ -81,7 +81,6 @@ def _plain(tensors: dict[str, Tensor]) -> dict[str, dict[str, list]]:
 
 def towers(model: nn.Module, items: Items, rows: TowerRows, out: Path) -> None:
     """Writes `item_tower.onnx` and `user_tower.onnx` of a `Towers` model. One item row has every id unknown."""
-    model.item.forget_unplayed(items)
     picked = torch.linspace(0, len(items) - 1, PARITY_ROWS).long()
     known = torch.arange(PARITY_ROWS) < PARITY_ROWS - 1
     write(model.item, "item_tower", {
@@ -96,9 +95,9 @@ def towers(model: nn.Module, items: Items, rows: TowerRows, out: Path) -> None:
     }, "user_vector", set(), out)
 
 
-def ranker(model: nn.Module, rows: RankerRows, group: Tensor, out: Path) -> None:
-    """Writes `ranker.onnx`; the parity rows are the first of one valid `group`."""
+def ranker(model: nn.Module, name: str, rows: RankerRows, group: Tensor, out: Path) -> None:
+    """Writes `<name>.onnx`; the parity rows are the first of one valid `group`."""
     chosen = group[group >= 0][:PARITY_ROWS]
-    write(model, "ranker", {
+    write(model, name, {
         "user": rows.user[chosen[:1]], "items": rows.item[chosen], "cross": rows.cross[chosen],
     }, "scores", {"user"}, out)

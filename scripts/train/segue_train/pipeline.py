@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import ranker, towers
+from . import first_phase, ranker, towers
 from .config import Config
 
 Step = tuple[str, list[str] | Callable[[], None]]
@@ -22,6 +22,7 @@ def steps(args: argparse.Namespace, config: Config) -> list[Step]:
         bundle(args, models, rows, "rank", first),
         ranker_rows(args, rows, first),
         ("ranker", lambda: ranker.run(job, config)),
+        ("first phase", lambda: first_phase.run(job, config)),
         bundle(args, models, rows, "test", args.out),
     ]
 

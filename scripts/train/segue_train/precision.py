@@ -94,7 +94,7 @@ def run(args: argparse.Namespace, config: Config) -> None:
     schema = read_schema(args.rows)
     rows = read_ranker_rows(args.rows, schema, schema.dim or config.towers.dim)
     source = args.models / RANKER
-    for name in ("user_tower.onnx", "item_tower.onnx", "training.json", "parity.json"):
+    for name in ("user_tower.onnx", "item_tower.onnx", "first_phase.onnx", "training.json", "parity.json"):
         if (args.models / name).exists():
             shutil.copyfile(args.models / name, args.out / name)
     with tempfile.TemporaryDirectory(dir=args.out) as folder:

@@ -150,23 +150,24 @@ def groups(group: np.ndarray, keep: np.ndarray) -> Tensor:
     return torch.from_numpy(padded)
 
 
-def run(args: argparse.Namespace, config: Config, network: type[nn.Module] = Ranker) -> None:
-    """Trains, calibrates, exports `ranker.onnx` and writes curves, parity rows and metadata."""
+def run(args: argparse.Namespace, config: Config, network: type[nn.Module] = Ranker, name: str = "ranker") -> None:
+    """Trains, calibrates, exports `<name>.onnx` and writes curves, parity rows and metadata."""
     torch.manual_seed(args.seed)
     schema = read_schema(args.rows)
     dim = schema.dim or config.towers.dim
     rows = read_ranker_rows(args.rows, schema, dim)
     job = RankerJob(config.ranker, schema, rows, network)
-    print(f"ranker: {len(job.train)} train groups, {len(job.valid)} valid groups, {len(rows.group)} rows", flush=True)
-    checkpoint = args.out / "ranker.checkpoint"
+    job.name = name
+    print(f"{name}: {len(job.train)} train groups, {len(job.valid)} valid groups, {len(rows.group)} rows", flush=True)
+    checkpoint = args.out / f"{name}.checkpoint"
     limits = Limits(config.ranker.epochs, config.ranker.patience, config.ranker.warmup, args.seed)
     fingerprint = {"config": config.as_dict()["ranker"], "seed": args.seed, "rows": len(rows.group), "last_ms": rows.last_ms}
     progress = fit(job, limits, checkpoint, fingerprint)
     facts: dict[str, Any] = _facts(args, job) | job.calibrate() | _baseline(job, schema) | job.intervals(args.seed)
-    export.ranker(job.model, rows, job.valid[0], args.out)
+    export.ranker(job.model, name, rows, job.valid[0], args.out)
     if network is Ranker:
         report.gates(args.out / "gates-ranker.svg", job.tasks, job.expert_use().tolist())
-    report.write("ranker", args.out, progress, job.goal, facts)
+    report.write(name, args.out, progress, job.goal, facts)
     card.write(args.out, schema)
     checkpoint.unlink()
 
@@ -177,7 +178,7 @@ def _facts(args: argparse.Namespace, job: RankerJob) -> dict[str, Any]:
     positives = ((rows.label * rows.mask) > 0).sum(0).tolist()
     for task, count in zip(job.tasks, positives):
         if count == 0:
-            print(f"ranker: no row is labelled `{task}`: the head learns a small constant and has no AUC", flush=True)
+            print(f"{job.name}: no row is labelled `{task}`: the head learns a small constant and has no AUC", flush=True)
     counts = {f"{task}_positives": count for task, count in zip(job.tasks, positives)}
     return {"seed": args.seed, "train_groups": len(job.train), "valid_groups": len(job.valid), "rows": len(rows.group),
             "first_ms": rows.first_ms, "last_ms": rows.last_ms} | counts

@@ -30,13 +30,9 @@ class Schema:
 
 @dataclass(frozen=True)
 class Items:
-    """The catalogue, row = `TrackIx`: `dense` [n, I], `plays` [n], and ids [n] int64, +1, 0 = none.
-
-    `track` is 0 where too few plays would have taught an id vector anything.
-    """
+    """The catalogue, row = `TrackIx`: `dense` [n, I], `plays` [n] (positive ones), and ids [n] int64, +1, 0 = none."""
 
     dense: Tensor
-    track: Tensor
     artist: Tensor
     genre: Tensor
     plays: Tensor
@@ -81,16 +77,14 @@ def read_schema(rows: Path) -> Schema:
     return Schema(**names, raw=raw)
 
 
-def read_items(rows: Path, schema: Schema, min_plays: int) -> Items:
-    """Reads `items.parquet`; tracks with fewer than `min_plays` positive plays get no id."""
+def read_items(rows: Path, schema: Schema) -> Items:
+    """Reads `items.parquet`."""
     table = pq.read_table(rows / "items.parquet", columns=["artist_ix", "genre_ix", "item", "plays"])
-    plays = _scalars(table, "plays", np.float32)
     return Items(
         dense=_lists(table, "item", len(schema.item)),
         artist=_scalars(table, "artist_ix", np.int64) + 1,
         genre=_scalars(table, "genre_ix", np.int64) + 1,
-        track=torch.arange(1, len(plays) + 1) * (plays >= min_plays),
-        plays=plays,
+        plays=_scalars(table, "plays", np.float32),
     )
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from . import card, export, intervals, metrics, report, sampled_softmax
 from .config import Config, TowersConfig
 from .fit import Limits, fit
-from .item_tower import ItemTower
+from .item_tower import ItemTower, table_rows
 from .rows import Items, Schema, TowerRows, read_items, read_schema, read_tower_rows
 from .sampled_softmax import CandidateSampler
 from .user_tower import UserTower
@@ -24,8 +24,9 @@ class Towers(nn.Module):
 
     def __init__(self, config: TowersConfig, schema: Schema, items: Items) -> None:
         super().__init__()
-        self.item = ItemTower(len(items), schema.artists, schema.genres, len(schema.item), config.dim,
-                              config.item_hidden)
+        tracks = table_rows(items.plays, config.min_plays)
+        artists = table_rows(torch.bincount(items.artist, items.plays, schema.artists + 1)[1:], 1)
+        self.item = ItemTower(tracks, artists, schema.genres, len(schema.item), config.dim, config.item_hidden)
         self.user = UserTower(schema.history_len, len(schema.signals), len(schema.user), config.dim, config.hidden,
                               config.heads, config.recent, config.dropout, config.history_dropout)
         self.log_scale = nn.Parameter(-torch.tensor(config.temperature).log())
@@ -62,8 +63,8 @@ class TowersJob:
         """Runs the item tower once over the distinct tracks of the batch, then the user tower, then the softmax."""
         rows, target = self.rows, self.rows.target[batch]
         candidates = self.sampler.draw(target)
-        local = _Local(candidates, rows.history[batch], len(self.items))
-        vectors = self.model.item.vectors(self.items, local.rows, self.config.id_dropout)
+        local = _Local(candidates, rows.history[batch])
+        vectors = self.model.item.vectors(self.items, local.rows, self.config.id_dropout, self.config.artist_dropout)
         users = self.model.user_vectors(vectors, local.history, rows.signals[batch], rows.user[batch])
         users = self.model.log_scale.exp() * users
         log_q = self.sampler.log_inclusion(candidates, len(batch))
@@ -112,16 +113,11 @@ class TowersJob:
 class _Local:
     """The distinct tracks of a batch (`rows`) and positions in it: `candidates` [C], `history` [B, H] (-1 = empty)."""
 
-    def __init__(self, candidates: Tensor, history: Tensor, tracks: int) -> None:
-        used = torch.zeros(tracks + 1, dtype=torch.bool)
-        used[candidates] = True
-        used[history.flatten().long()] = True  # -1 marks the spare last place
-        used[tracks] = False
-        self.rows = used.nonzero().squeeze(1)
-        place = torch.full((tracks + 1,), -1)
-        place[self.rows] = torch.arange(len(self.rows))
-        self.candidates = place[candidates]
-        self.history = place[history.long()]
+    def __init__(self, candidates: Tensor, history: Tensor) -> None:
+        history = history.long()
+        self.rows = torch.cat([candidates, history[history >= 0]]).unique()
+        self.candidates = torch.searchsorted(self.rows, candidates)
+        self.history = torch.where(history >= 0, torch.searchsorted(self.rows, history), -1)
 
 
 def _optimizer(model: Towers, config: TowersConfig) -> torch.optim.Optimizer:
@@ -140,7 +136,7 @@ def run(args: argparse.Namespace, config: Config) -> None:
     """Trains, exports `user_tower.onnx` and `item_tower.onnx` and writes curves, parity rows and metadata."""
     torch.manual_seed(args.seed)
     schema = read_schema(args.rows)
-    items, rows = read_items(args.rows, schema, config.towers.min_plays), read_tower_rows(args.rows, schema)
+    items, rows = read_items(args.rows, schema), read_tower_rows(args.rows, schema)
     job = TowersJob(config.towers, schema, items, rows)
     print(f"towers: {len(items)} tracks, {len(rows.train)} train rows, {len(rows.valid)} valid rows", flush=True)
     checkpoint = args.out / "towers.checkpoint"

@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import make_rows  # noqa: E402
-from segue_train import ablation, config, fit, ranker, towers  # noqa: E402
+from segue_train import ablation, config, first_phase, fit, ranker, towers  # noqa: E402
 
 SHAPES = {
     "user_tower": ({"history_vectors": ["rows", 8, 64], "history_signals": ["rows", 8, 6], "user": ["rows", 5]},
@@ -29,6 +29,8 @@ SHAPES = {
                    {"item_vector": ["rows", 64]}),
     "ranker": ({"user": [1, 69], "items": ["rows", 68], "cross": ["rows", 3]}, {"scores": ["rows", 3]}),
 }
+
+SHAPES["first_phase"] = SHAPES["ranker"]
 
 
 def settings(folder: Path) -> config.Config:
@@ -129,6 +131,18 @@ class Jobs(unittest.TestCase):
         scores = json.loads((args.out / "parity.json").read_text())["ranker"]["outputs"]["scores"]["data"]
         self.assertTrue(all(0 <= s <= 1 for s in scores))
         self.assertLess(max(scores[1::3]), 0.3)
+
+    def test_the_first_phase_stands_beside_the_ranker(self) -> None:
+        make_rows.ranker_rows(self.folder / "rows", skips=True)
+        args = self.args()
+        ranker.run(args, self.config)
+        first_phase.run(args, self.config)
+        self.assert_exported(args.out, "ranker")
+        self.assert_exported(args.out, "first_phase")
+        facts = json.loads((args.out / "training.json").read_text())
+        self.assertGreater(facts["first_phase_ndcg_at_20"], 0.6)
+        self.assertGreater(facts["ranker_ndcg_at_20"], 0.6)
+        self.assertIn("## First phase", (args.out / "model_card.md").read_text())
 
     def test_ranker_learns_skips(self) -> None:
         make_rows.ranker_rows(self.folder / "rows", skips=True)

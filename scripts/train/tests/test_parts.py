@@ -10,7 +10,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from segue_train import calibrate, config, metrics, mmoe, sampled_softmax  # noqa: E402
+from segue_train import calibrate, config, item_tower, metrics, mmoe, sampled_softmax  # noqa: E402
 from segue_train.__main__ import parser  # noqa: E402
 from segue_train.pipeline import steps  # noqa: E402
 
@@ -71,6 +71,17 @@ class Softmax(unittest.TestCase):
         torch.testing.assert_close(found, expected)
         found.backward()
         self.assertTrue(bool(hard.grad.isfinite().all()))
+
+
+class Tables(unittest.TestCase):
+    def test_only_what_was_played_has_a_row_of_its_own(self) -> None:
+        plays = torch.from_numpy(np.random.default_rng(1).integers(0, 4, 50)).float()
+        rows, played = item_tower.table_rows(plays, 2), np.flatnonzero(plays >= 2)
+        self.assertEqual(rows[0], 0)
+        for track in range(50):
+            expected = 1 + int((played < track).sum()) if plays[track] >= 2 else 0
+            self.assertEqual(int(rows[track + 1]), expected)
+        self.assertEqual(item_tower.table_rows(torch.zeros(3), 1).tolist(), [0, 0, 0, 0])
 
 
 class Gates(unittest.TestCase):

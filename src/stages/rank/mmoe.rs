@@ -3,18 +3,22 @@
 use std::mem::swap;
 use std::sync::{Arc, PoisonError};
 
+use super::first_phase::{FirstPhase, Matrix, TASKS};
 use super::{blend, target_bonus};
 use crate::domain::{CandidateSet, Catalogue, RequestContext, Target, TaskScores};
-use crate::features::{Assembler, RankedTap, schema};
+use crate::features::{Assembler, RankedTap};
 use crate::inference::RankerModel;
 use crate::pipeline::{Deadline, Ranker, StageError};
 
 /// Scores candidates with the bundle's multi-gate mixture of experts and blends its heads by the weights in force; the
-/// sound that a request aims at adds to the blend. Keeps its buffers: in the steady state nothing of its own allocates.
+/// sound that a request aims at adds to the blend. With a first phase it looks at the best of that alone; the others keep
+/// the first phase's heads, and blended scores that are moved below those it looked at. Keeps its buffers: in the steady
+/// state nothing of its own allocates.
 pub struct MmoeRanker {
     assembler: Arc<Assembler>,
     catalogue: Arc<Catalogue>,
     model: Box<dyn RankerModel>,
+    first: Option<FirstPhase>,
     user: Vec<f32>,
     items: Vec<f32>,
     cross: Vec<f32>,
@@ -26,7 +30,13 @@ impl MmoeRanker {
     /// Takes feature code, catalogue and model of one bundle.
     pub fn new(assembler: Arc<Assembler>, catalogue: Arc<Catalogue>, model: Box<dyn RankerModel>) -> Self {
         let (user, items, cross, output) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { assembler, catalogue, model, user, items, cross, output, tap: None }
+        Self { assembler, catalogue, model, first: None, user, items, cross, output, tap: None }
+    }
+
+    /// Looks at the `keep` best candidates of `first` alone.
+    pub fn behind(mut self, first: Box<dyn RankerModel>, keep: usize) -> Self {
+        self.first = Some(FirstPhase::new(first, keep));
+        self
     }
 
     /// Leaves what it saw and said in `tap`, for the feature log.
@@ -72,16 +82,26 @@ impl Ranker for MmoeRanker {
         if deadline.passed() {
             return Err(StageError::Late);
         }
-        let done = self.model.score(&self.user, items, cross, candidates.len(), &mut self.output);
-        done.map_err(|e| StageError::Failed(e.to_string()))?;
         let (weights, target) = (&context.knobs.blend, &context.request.target);
         let aimed = *target != Target::default();
-        for (row, track) in self.output.chunks_exact(schema::TASKS.len()).zip(&candidates.tracks) {
-            let bonus = if aimed { target_bonus(target, self.catalogue.track(*track)) } else { 0.0 };
-            out.complete.push(row[0]);
-            out.skip.push(row[1]);
-            out.like.push(row[2]);
-            out.blended.push(blend(weights, row[0], row[1], row[2]) + bonus);
+        let blended = |row: usize, heads: &[f32]| {
+            let track = candidates.tracks[row];
+            let bonus = if aimed { target_bonus(target, self.catalogue.track(track)) } else { 0.0 };
+            blend(weights, heads[0], heads[1], heads[2]) + bonus
+        };
+        let matrix = Matrix { user: &self.user, items, cross, rows: candidates.len() };
+        let (model, output) = (&mut *self.model, &mut self.output);
+        match self.first.as_mut().filter(|first| first.keep < candidates.len()) {
+            Some(first) => first.rank(&matrix, model, &blended, deadline, output, &mut out.blended)?,
+            None => {
+                matrix.scored_by(model, output)?;
+                out.blended.extend(output.chunks_exact(TASKS).enumerate().map(|(row, heads)| blended(row, heads)));
+            }
+        }
+        for heads in self.output.chunks_exact(TASKS) {
+            out.complete.push(heads[0]);
+            out.skip.push(heads[1]);
+            out.like.push(heads[2]);
         }
         self.leave(candidates, out);
         Ok(())

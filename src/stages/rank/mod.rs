@@ -1,6 +1,7 @@
-//! Ranking: the multi-gate mixture of experts, the blend of its heads, and the sound that was asked for.
+//! Ranking: the multi-gate mixture of experts, the first phase in front of it, the blend of its heads, and the sound that was asked for.
 
 mod blend;
+mod first_phase;
 mod mmoe;
 mod target;
 
