@@ -33,8 +33,8 @@ class Towers(nn.Module):
 
     def user_vectors(self, vectors: Tensor, history: Tensor, signals: Tensor, user: Tensor) -> Tensor:
         """Returns [B, D] for `history` [B, H], rows of `vectors` [m, D] and -1 where empty."""
-        padded = torch.cat([vectors.new_zeros(1, vectors.shape[1]), vectors])
-        return self.user(F.embedding(history + 1, padded), signals, user)
+        heard = F.embedding(history.clamp(min=0), vectors) * (history >= 0).unsqueeze(-1)
+        return self.user(heard, signals, user)
 
 
 class TowersJob:
