@@ -30,6 +30,7 @@ fn track(at: usize) -> Track {
         album_id: Some(format!("al{}", at % 20)),
         recording_id: None,
         genre: (at % 9 != 8).then(|| format!("genre {}", at % 5)),
+        label: (at % 3 == 1).then(|| format!("label {}", at % 2)),
         release_day: Some(20_000 + at as i32 * 10),
         duration_ms: Some(180_000 + at as i32 * 1_000),
         explicit: at % 10 == 9,

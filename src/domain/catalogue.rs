@@ -20,6 +20,8 @@ pub struct Track {
     pub album_id: Option<String>,
     pub recording_id: Option<String>,
     pub genre: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     pub release_day: Option<i32>,
     pub duration_ms: Option<i32>,
     pub explicit: bool,
@@ -391,6 +393,7 @@ pub(crate) mod tests {
             album_id: None,
             recording_id: None,
             genre: None,
+            label: None,
             release_day: None,
             duration_ms: Some(200_000),
             explicit: false,

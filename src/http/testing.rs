@@ -10,7 +10,7 @@ pub(super) fn catalogue() -> Catalogue {
         let row = json!({
             "track_id": format!("t{n}"), "title": format!("Song {n}"), "artist_id": format!("a{n}"),
             "artist_name": format!("Artist {n}"), "explicit": false, "release_day": 19_000, "energy": 0.5,
-            "markets": (n == 2).then_some(["SE"]),
+            "label": (n == 1).then_some("Label 1"), "markets": (n == 2).then_some(["SE"]),
         });
         serde_json::from_value(row).unwrap()
     };

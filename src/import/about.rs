@@ -21,6 +21,7 @@ pub(super) struct About {
     pub(super) album_id: Option<String>,
     pub(super) recording_id: Option<String>,
     pub(super) genre: Option<String>,
+    pub(super) label: Option<String>,
     pub(super) release_day: Option<i32>,
     pub(super) duration_ms: Option<i64>,
     pub(super) explicit: Option<bool>,
@@ -37,9 +38,8 @@ pub(super) struct About {
 impl About {
     /// Takes out what a catalogue cannot hold; `note` hears of each value that is lost.
     pub(super) fn clean(&mut self, note: &mut dyn FnMut(&'static str)) {
-        for name in
-            [&mut self.title, &mut self.artist_name, &mut self.genre, &mut self.album_id, &mut self.recording_id]
-        {
+        let ids = [&mut self.genre, &mut self.label, &mut self.album_id, &mut self.recording_id];
+        for name in [&mut self.title, &mut self.artist_name].into_iter().chain(ids) {
             tidy(name, note);
         }
         if self.artist_id.as_ref().is_some_and(|id| ArtistId::new(id).is_err()) {
@@ -67,6 +67,7 @@ impl About {
         fill(&mut self.album_id, other.album_id);
         fill(&mut self.recording_id, other.recording_id);
         fill(&mut self.genre, other.genre);
+        fill(&mut self.label, other.label);
         fill(&mut self.release_day, other.release_day);
         fill(&mut self.duration_ms, other.duration_ms);
         fill(&mut self.explicit, other.explicit);
@@ -92,6 +93,7 @@ impl About {
             album_id: self.album_id,
             recording_id: self.recording_id,
             genre: self.genre,
+            label: self.label,
             release_day: self.release_day,
             duration_ms: self.duration_ms.and_then(|ms| i32::try_from(ms).ok()),
             explicit: self.explicit.unwrap_or(false),

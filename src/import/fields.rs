@@ -33,8 +33,8 @@ fields! {
     User = "user", Track = "track", Time = "time", Session = "session", Played = "played", Skipped = "skipped",
     Liked = "liked", Market = "market", Device = "device", LocalHour = "local_hour",
     Duration = "duration", Title = "title", Artist = "artist", ArtistId = "artist_id", Album = "album",
-    Recording = "recording", Genre = "genre", Released = "released", Explicit = "explicit", TempoBpm = "tempo_bpm",
-    Energy = "energy", Valence = "valence", Danceability = "danceability", Acousticness = "acousticness",
+    Recording = "recording", Genre = "genre", Label = "label", Released = "released", Explicit = "explicit",
+    TempoBpm = "tempo_bpm", Energy = "energy", Valence = "valence", Danceability = "danceability", Acousticness = "acousticness",
     LoudnessDb = "loudness_db", Key = "key", Mode = "mode",
 }
 
@@ -174,7 +174,7 @@ fn about(cells: &Cells, duration_unit: Unit, notes: &mut Vec<&'static str>) -> A
     let mut text = |field| cells.may(field, Cell::text, notes);
     let (title, artist_name, artist_id) = (text(Field::Title), text(Field::Artist), text(Field::ArtistId));
     let (album_id, recording_id, genre) = (text(Field::Album), text(Field::Recording), text(Field::Genre));
-    let released = text(Field::Released);
+    let (label, released) = (text(Field::Label), text(Field::Released));
     let release_day = released.as_deref().and_then(times::day);
     if released.is_some() && release_day.is_none() {
         notes.push(Field::Released.as_str());
@@ -189,6 +189,7 @@ fn about(cells: &Cells, duration_unit: Unit, notes: &mut Vec<&'static str>) -> A
         album_id,
         recording_id,
         genre,
+        label,
         release_day,
         duration_ms,
         tempo_bpm: audio(Field::TempoBpm),

@@ -134,15 +134,15 @@ format = "%Y-%m-%d %H:%M"
 played = "s"
 [tracks]
 file = "songs.csv"
-columns = { track = "id", title = "name", artist = "by", genre = "style", energy = "nrg", released = "date", duration = "len" }
+columns = { track = "id", title = "name", artist = "by", genre = "style", label = "imprint", energy = "nrg", released = "date", duration = "len" }
 duration_unit = "s"
 "#;
 
 #[test]
 fn a_mapped_csv_with_a_catalogue_is_imported() {
     let dir = tempfile::tempdir().unwrap();
-    let songs = "id,name,by,style,nrg,date,len\nt2,Two,Ann,pop,0.5,2001-02,100\nt9,Nine,Bo,,7,,\nt2,Again,,,,,\n,x,,,,,\n\
-                 t3,3,Ann,pop,,,1\nt4,4,Ann,pop,,,1\n";
+    let songs = "id,name,by,style,imprint,nrg,date,len\nt2,Two,Ann,pop,Gold,0.5,2001-02,100\nt9,Nine,Bo,,,7,,\nt2,Again,,,,,,\n,x,,,,,,\n\
+                 t3,3,Ann,pop,,,,1\nt4,4,Ann,pop,,,,1\n";
     file(dir.path(), "songs.csv", songs);
     let plays = "who,what,when,sitting,secs,skip,heart,land,on,hour\n\
                  u,t1,2020-09-13 12:00,s,40,1,0,se,iPhone,14\n\
@@ -168,6 +168,7 @@ fn a_mapped_csv_with_a_catalogue_is_imported() {
     let tracks = read_tracks(&out.join("tracks.parquet")).unwrap();
     let ids: Vec<_> = tracks.iter().map(|t| t.track_id.as_str()).collect();
     assert_eq!(ids, ["t1", "t2", "t9", "t3", "t4"]);
+    assert_eq!((tracks[1].label.as_deref(), &tracks[2].label), (Some("Gold"), &None));
     assert_eq!(
         (tracks[1].title.as_str(), tracks[1].duration_ms, tracks[1].release_day),
         ("Two", Some(100_000), Some(11_354))

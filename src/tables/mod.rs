@@ -15,7 +15,7 @@ pub use flat::{Coding, Flat, FlatWriter, Packing, read_flat};
 pub use hours::{Hour, tables_by_hour};
 pub use read::{Rows, read_notes, read_rows, stored_rows};
 pub use schema::{Column, Type};
-pub use tracks::{read_tracks, stored_tracks, write_tracks};
+pub use tracks::{read_tracks, stored_tracks, write_tracks, write_unlabelled_tracks};
 pub use write::{Closed, Published, RowWriter};
 
 /// Why a table could not be read or written.

@@ -7,6 +7,7 @@ fn track(at: usize) -> Track {
     let mut track = crate::domain::bare_track(&format!("t{at}"), "a");
     track.markets = at.is_multiple_of(2).then(|| vec!["SE".into(), "DE".into()]);
     track.energy = at.is_multiple_of(3).then_some(0.25);
+    track.label = at.is_multiple_of(5).then(|| format!("label {}", at % 7));
     track
 }
 
@@ -37,6 +38,11 @@ fn what_is_written_is_read() {
     let all: Vec<_> = (0..10_000).map(track).collect();
     assert_eq!(write_tracks(&tracks, all.clone()), Ok(10_000));
     assert_eq!(read_tracks(&tracks).unwrap(), all);
+    let unlabelled = || all.iter().map(|track| Track { label: None, ..track.clone() });
+    let without = dir.path().join("without.parquet");
+    assert_eq!(write_unlabelled_tracks(&without, unlabelled()), Ok(10_000));
+    assert_eq!(read_tracks(&without).unwrap(), unlabelled().collect::<Vec<_>>(), "a column that may be absent");
+    std::fs::remove_file(without).unwrap();
     let mut writer = EventWriter::create(&events).unwrap();
     (0..100).for_each(|at| writer.write(&event(at)).unwrap());
     writer.finish().unwrap();

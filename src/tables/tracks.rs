@@ -6,6 +6,9 @@ use super::{Column, RowWriter, TableError, Type, read_rows, stored_rows};
 use crate::domain::Track;
 use crate::store::Stored;
 
+/// The columns without the record label, which is the last one.
+const UNLABELLED: &[Column] = COLUMNS.split_at(COLUMNS.len() - 1).0;
+
 const COLUMNS: &[Column] = &[
     Column::required("track_id", Type::Utf8),
     Column::required("title", Type::Utf8),
@@ -28,6 +31,7 @@ const COLUMNS: &[Column] = &[
     Column::optional("markets", Type::ListUtf8),
     Column::optional("available_from_ms", Type::Int64),
     Column::optional("available_until_ms", Type::Int64),
+    Column::optional("label", Type::Utf8),
 ];
 
 /// Reads a whole catalogue.
@@ -51,7 +55,19 @@ pub fn stored_tracks(object: &Stored) -> Result<Vec<Track>, TableError> {
 /// # Errors
 /// As [`RowWriter`].
 pub fn write_tracks(path: &Path, tracks: impl IntoIterator<Item = Track>) -> Result<u64, TableError> {
-    let mut writer = RowWriter::create(path, COLUMNS)?;
+    write(path, COLUMNS, tracks)
+}
+
+/// The same for tracks none of which has a label: without the column, as such files were written before there was one.
+///
+/// # Errors
+/// As [`RowWriter`].
+pub fn write_unlabelled_tracks(path: &Path, tracks: impl IntoIterator<Item = Track>) -> Result<u64, TableError> {
+    write(path, UNLABELLED, tracks)
+}
+
+fn write(path: &Path, columns: &[Column], tracks: impl IntoIterator<Item = Track>) -> Result<u64, TableError> {
+    let mut writer = RowWriter::create(path, columns)?;
     for track in tracks {
         writer.write(track)?;
     }

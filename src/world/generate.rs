@@ -10,7 +10,7 @@ use super::event::{Told, event};
 use super::listener::Listener;
 use super::{WorldConfig, WorldError, session};
 use crate::domain::{EventType, IdError};
-use crate::tables::{EventWriter, TableError, write_tracks};
+use crate::tables::{EventWriter, TableError, write_unlabelled_tracks};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -82,7 +82,7 @@ pub fn generate(config: &WorldConfig, out: &Path, progress: &dyn Fn(u64, u64)) -
 fn write_catalogue(world: &World, path: &Path) -> Result<u64, WorldError> {
     let mut fault = None;
     let rows = (0..world.songs.len() as u32).map_while(|track| world.row(track).map_err(|e| fault = Some(e)).ok());
-    let written = write_tracks(path, rows)?;
+    let written = write_unlabelled_tracks(path, rows)?;
     match fault {
         Some(fault) => Err(TableErrorAt(path).because(fault).into()),
         None => Ok(written),

@@ -29,6 +29,9 @@ pub struct PutTrack {
     /// A genre that no track of the bundle has counts as unknown until the next bundle.
     #[schema(max_length = 128)]
     genre: Option<String>,
+    /// Record label.
+    #[schema(max_length = 128)]
+    label: Option<String>,
     /// `YYYY-MM-DD`.
     #[schema(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     release_date: Option<String>,
@@ -101,8 +104,13 @@ impl PutTrack {
         }
         text(&mut checks, "title", &self.title);
         text(&mut checks, "artist.name", &self.artist.name);
-        let labels = [("album_id", &self.album_id), ("recording_id", &self.recording_id), ("genre", &self.genre)];
-        labels.into_iter().for_each(|(field, value)| value.iter().for_each(|value| text(&mut checks, field, value)));
+        let names = [
+            ("album_id", &self.album_id),
+            ("recording_id", &self.recording_id),
+            ("genre", &self.genre),
+            ("label", &self.label),
+        ];
+        names.into_iter().for_each(|(field, value)| value.iter().for_each(|value| text(&mut checks, field, value)));
         self.duration_ms.iter().for_each(|ms| checks.range("duration_ms", *ms, 1..=MAX_DURATION_MS));
         self.audio.check(&mut checks);
         let markets = self.markets.map(|markets| markets.0);
@@ -123,6 +131,7 @@ impl PutTrack {
             album_id: self.album_id,
             recording_id: self.recording_id,
             genre: self.genre,
+            label: self.label,
             release_day,
             duration_ms: self.duration_ms,
             explicit: self.explicit,

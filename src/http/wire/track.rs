@@ -15,6 +15,8 @@ pub struct TrackView<'a> {
     /// Joins the releases of one recording.
     recording_id: Option<&'a str>,
     genre: Option<&'a str>,
+    /// Record label.
+    label: Option<&'a str>,
     /// `YYYY-MM-DD`.
     release_date: Option<String>,
     duration_ms: Option<i32>,
@@ -64,6 +66,7 @@ impl<'a> TrackView<'a> {
             album_id: row.album_id.as_deref(),
             recording_id: row.recording_id.as_deref(),
             genre: row.genre.as_deref(),
+            label: row.label.as_deref(),
             release_date: row.release_day.and_then(date),
             duration_ms: row.duration_ms,
             explicit: row.explicit,
