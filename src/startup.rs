@@ -62,8 +62,12 @@ fn filter(config: &Config) -> EnvFilter {
     EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-/// A value as people write it: a number of 32 bits without the digits that 64 add.
-fn as_written(value: &toml::Value) -> String {
+/// A value as people write it: a number of 32 bits without the digits that 64 add; of tables with names how many there are, and the names.
+fn told(value: &toml::Value) -> String {
+    let named = |rule: &toml::Value| rule.get("name").and_then(toml::Value::as_str).map(str::to_owned);
+    if let Some(names) = value.as_array().and_then(|list| list.iter().map(named).collect::<Option<Vec<_>>>()) {
+        return format!("{} ({})", names.len(), names.join(", "));
+    }
     let short = value.as_float().map(|long| (long, long as f32)).filter(|(long, short)| f64::from(*short) == *long);
     short.map_or_else(|| value.to_string(), |(_, short)| short.to_string())
 }
@@ -76,9 +80,12 @@ pub struct Reload {
     pub logs: Logs,
 }
 
+/// The key of the business rules, all of which are one value.
+const RULES: &str = "rules";
+
 /// Keys that a reload takes over.
 fn is_reloadable(key: &str) -> bool {
-    key.starts_with("knobs.") || key == "log.level"
+    key.starts_with("knobs.") || key == "log.level" || key == RULES
 }
 
 impl Reload {
@@ -93,7 +100,7 @@ impl Reload {
         in_force.knobs = engine.knobs();
         let found = differences(in_force, &next);
         for Difference { key, before, after } in &found {
-            let text = |value: &Option<toml::Value>| value.as_ref().map_or("none".to_owned(), as_written);
+            let text = |value: &Option<toml::Value>| value.as_ref().map_or("none".to_owned(), told);
             let (before, after) = (text(before), text(after));
             match is_reloadable(key) {
                 true => tracing::info!(key, before, after, "reloaded"),
@@ -102,6 +109,10 @@ impl Reload {
         }
         engine.set_knobs(next.knobs);
         in_force.knobs = next.knobs;
+        if in_force.rules != next.rules {
+            engine.set_rules(&next.rules);
+            in_force.rules = next.rules.clone();
+        }
         if let Err(error) = (self.logs.0)(filter(&next)) {
             tracing::error!(%error, "the level of the logs stays as it is");
         }

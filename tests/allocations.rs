@@ -16,7 +16,7 @@ use segue::inference::{InferenceError, OrtRanker, RankerModel, Runtime};
 use segue::pipeline::{Deadline, Ranker, Reranker};
 use segue::stages::rank::MmoeRanker;
 use segue::stages::rerank::{Diversity, Rule, Separation, TransitionRules, Transitions, Windows};
-use segue::stages::rules::{ApplyRules, RuleBook};
+use segue::stages::rules::{ApplyRules, RuleBook, Rules};
 use segue::tables::read_events;
 
 /// The system's allocator, counting the calls of each thread.
@@ -174,7 +174,7 @@ fn reranking_allocates_nothing_in_the_steady_state() {
     let windows = Windows { artist: rule(4), album: rule(8), recording: rule(100) };
     let rules = TransitionRules { windows, beam_width: 8, hold: 0.02, rank_order_surfaces: Vec::new() };
     let elsewhere = "name = 'x'\naction = 'boost'\nplaces = 3\nfresh_days = 30\nmarkets = ['ZZ']";
-    let book = RuleBook::new(&[toml::from_str(elsewhere).unwrap()], catalogue());
+    let book = RuleBook::new(Rules::new(&[toml::from_str(elsewhere).unwrap()]), catalogue());
     let mut stages: [Box<dyn Reranker>; 5] = [
         // No rule holds for these requests.
         Box::new(ApplyRules::new(book)),

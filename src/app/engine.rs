@@ -14,7 +14,7 @@ use super::snapshots::Snapshots;
 use super::{ChangeError, Put, Wiring, recovery, stream};
 use crate::arms::Arms;
 use crate::bundle::{Bundle, BundleError};
-use crate::config::{Config, EventStore, rule_conflicts};
+use crate::config::{Config, EventStore, RuleConfig, rule_conflicts};
 use crate::domain::{
     Answer, ExplainLevel, Knobs, Recorded, Request, Retrieved, Rung, SessionState, Track, TrackId, TrackIx, UnitVector,
     UserId, UserProfile,
@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::{Criticality, Lanes, Permit, Pipeline, PipelineBuilder, Refused, Terms};
 use crate::stages::explain::Explainer;
 use crate::stages::observe::{FeatureSink, TraceStore};
-use crate::stages::rules::RuleBook;
+use crate::stages::rules::{RuleBook, Rules};
 use crate::store::StoreError;
 
 /// Why the engine does not start.
@@ -111,7 +111,7 @@ impl Engine {
         let traces = TraceStore::new(&config.trace);
         let mut wiring = Wiring::new(&config, Arc::clone(&bundle), Arc::clone(&state));
         let changes = (config.events.store == EventStore::Disk).then(|| config.events.data_dir.join(CHANGES_FILE));
-        report_rules(&config, &wiring);
+        report_rules(&config.rules, &bundle);
         let live_tracks = LiveTracks::open(runtime, &wiring, changes.as_deref(), config.catalogue.max_added)?;
         let feature_log = log_features(&config, &mut wiring, live_tracks.log_id(), &metrics)?;
         let count = match config.lanes.count {
@@ -206,6 +206,13 @@ impl Engine {
     /// Changes the weights from the next request on. The caller has checked the ranges.
     pub fn set_knobs(&self, knobs: Knobs) {
         self.knobs.store(Arc::new(knobs));
+    }
+
+    /// Changes the business rules from the next request on, and logs what is contradictory in them. The caller has checked
+    /// them.
+    pub fn set_rules(&self, rules: &[RuleConfig]) {
+        report_rules(rules, self.bundle());
+        self.wiring.rules().set(rules);
     }
 
     /// A request and its weights, with what the arms of its listener set.
@@ -401,9 +408,9 @@ impl Engine {
 }
 
 /// Logs where business rules contradict each other or name what is not there.
-fn report_rules(config: &Config, wiring: &Wiring) {
-    let found =
-        rule_conflicts(&config.rules).into_iter().chain(wiring.rules().into_iter().flat_map(RuleBook::findings));
+fn report_rules(rules: &[RuleConfig], bundle: &Bundle) {
+    let named = RuleBook::new(Rules::new(rules), Arc::clone(&bundle.catalogue)).findings();
+    let found = rule_conflicts(rules).into_iter().chain(named);
     found.for_each(|finding| tracing::warn!("business rules: {finding}"));
 }
 

@@ -78,6 +78,9 @@ impl ReplayChanges {
         request.limit = self.limit.unwrap_or(request.limit);
         request.discovery = self.discovery.unwrap_or(request.discovery);
         request.diversity = self.diversity.unwrap_or(request.diversity);
+        // What is asked for now is not for the session's intent to turn.
+        request.given.discovery |= self.discovery.is_some();
+        request.given.diversity |= self.diversity.is_some();
         request.seed = self.seed.unwrap_or(request.seed);
         let knobs = self.knobs.unwrap_or(question.knobs);
         Question { request: Arc::new(request), knobs, ..question.clone() }
@@ -212,9 +215,12 @@ fn again(
     let mut ask = |question: &Question, watch: &[TrackIx]| {
         let Question { request, knobs, width, recorded } = question.clone();
         let rehearsal = Rehearsal { recorded, watch: watch.to_vec() };
-        pipeline.rehearse(request, knobs, &Deadline::never(), width, rehearsal).1
+        pipeline.rehearse(request, knobs, &Deadline::never(), width, rehearsal)
     };
-    let before = ask(question, &[]);
+    let (context, before) = ask(question, &[]);
+    if context.rules != trace.rules {
+        changed.push("configuration: [rules]".into());
+    }
     let reproduced = CapturedAnswer::of(&before).equals(&logged);
     if !reproduced {
         // An answer that ran out of time comes out whole when it has time.
@@ -233,11 +239,11 @@ fn again(
         return Ok(Replayed { reproduced, changed, answer: trace.answer.clone(), diff, before, after });
     }
     let changes = changes.apply(question);
-    let answer = ask(&changes, &[]);
+    let answer = ask(&changes, &[]).1;
     let (was, is) = (list(&before), list(&answer));
     let mut diff = Diff::of(&was, &is);
     let all: Vec<TrackIx> = diff.0.iter().map(|place| place.track).collect();
-    if let (Some(then), Some(now)) = (ask(question, &all).detail, ask(&changes, &all).detail) {
+    if let (Some(then), Some(now)) = (ask(question, &all).1.detail, ask(&changes, &all).1.detail) {
         diff.explain(&then, &now);
     }
     Ok(Replayed { reproduced, changed, answer, diff, before: was, after: is })

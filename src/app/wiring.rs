@@ -29,7 +29,7 @@ use crate::stages::retrieve::{
     ArtistCharts, Exploration, Fresh, GlobalTop, MarketTop, OwnTracks, Popular, SessionArtists, Successors, TwoTower,
     UserTop,
 };
-use crate::stages::rules::{ApplyRules, RuleBlock, RuleBook, RulePins};
+use crate::stages::rules::{ApplyRules, RuleBlock, RuleBook, RulePins, RuleSource, Rules};
 
 /// Most tracks that pins propose for one request.
 const MOST_PINNED: usize = 1_000;
@@ -56,7 +56,7 @@ pub struct Wiring {
     exposure: Arc<Exposure>,
     explicit: Explicit,
     licence: Licence,
-    rules: Option<RuleBook>,
+    rules: Rules,
     features: Option<FeatureSink>,
 }
 
@@ -88,7 +88,7 @@ impl Wiring {
             exposure: Arc::new(Exposure::new(config.exploration.window)),
             explicit: Explicit::new(Arc::clone(catalogue)),
             licence: Licence::new(Arc::clone(catalogue)),
-            rules: (!config.rules.is_empty()).then(|| RuleBook::new(&config.rules, Arc::clone(catalogue))),
+            rules: Rules::new(&config.rules),
             features: None,
             bundle,
         }
@@ -114,9 +114,9 @@ impl Wiring {
         &self.exposure
     }
 
-    /// The business rules, where there are any.
-    pub fn rules(&self) -> Option<&RuleBook> {
-        self.rules.as_ref()
+    /// The business rules in force. Others hold from the next request on.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The live state that the stages read.
@@ -162,11 +162,14 @@ impl Wiring {
 
     /// The stages that serve.
     fn stages(&self, tap: Option<RankedTap>) -> Result<PipelineBuilder, AppError> {
-        let mut builder = self.funnel(self.pin(PipelineBuilder::default()), tap.clone())?;
         let catalogue = &self.bundle.catalogue;
-        if let Some(rules) = &self.rules {
-            builder = builder.filter(RuleBlock::new(rules.clone()));
-        }
+        let of_lane = Rules::new(&[]);
+        let book = RuleBook::new(of_lane.clone(), Arc::clone(catalogue));
+        // Pinned tracks are proposed first, so that they stand for their recordings.
+        let begin = PipelineBuilder::default()
+            .context(RuleSource::new(self.rules.clone(), of_lane), OnFailure::Skip)
+            .retriever(RulePins::new(book.clone()), MOST_PINNED, OnFailure::Skip);
+        let mut builder = self.funnel(begin, tap.clone())?.filter(RuleBlock::new(book.clone()));
         if self.config.filters.played_in_session {
             builder = builder.filter(PlayedInSession::new(Arc::clone(catalogue)));
         }
@@ -174,11 +177,7 @@ impl Wiring {
             builder = builder.filter(ServedBefore::new(Arc::clone(catalogue)));
         }
         let builder = self.explore(self.diversify(self.hard_filters(builder)), tap);
-        let builder = self.order(self.separate(builder));
-        let builder = match &self.rules {
-            Some(rules) => builder.reranker(ApplyRules::new(rules.clone())),
-            None => builder,
-        };
+        let builder = self.order(self.separate(builder)).reranker(ApplyRules::new(book));
         Ok(self.ladder(builder))
     }
 
@@ -206,14 +205,6 @@ impl Wiring {
             .context(ProfileSource::new(Arc::clone(&self.state)), OnFailure::Skip)
     }
 
-    /// Pinned tracks are proposed first, so that they stand for their recordings.
-    fn pin(&self, builder: PipelineBuilder) -> PipelineBuilder {
-        match &self.rules {
-            Some(rules) => builder.retriever(RulePins::new(rules.clone()), MOST_PINNED, OnFailure::Skip),
-            None => builder,
-        }
-    }
-
     /// Context, retrievers and the ranker, which leaves what it saw in `tap`.
     fn funnel(&self, builder: PipelineBuilder, tap: Option<RankedTap>) -> Result<PipelineBuilder, AppError> {
         let bundle = &self.bundle;
@@ -221,7 +212,7 @@ impl Wiring {
         let mut builder = self
             .state_sources(builder)
             .context(UserVectorSource::new(Arc::clone(&self.assembler), tower), OnFailure::Skip)
-            .context(IntentSource::new(Arc::clone(&bundle.intents)), OnFailure::Skip);
+            .context(self.intent(), OnFailure::Skip);
         for (retriever, quota) in self.retrievers() {
             builder = builder.retriever(retriever, quota, OnFailure::Skip);
         }
@@ -241,6 +232,12 @@ impl Wiring {
             });
         }
         Ok(builder)
+    }
+
+    /// What names the session's intent, and turns the dials by it.
+    fn intent(&self) -> IntentSource {
+        let Bundle { intents, prototypes, vectors, .. } = &*self.bundle;
+        IntentSource::new(Arc::clone(intents), prototypes.clone(), Arc::clone(vectors), self.config.intents.clone())
     }
 
     /// The retrievers of one lane with their quotas, in the order in which they propose.

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use super::count::{Counted, count_plays};
 use super::embed::embed;
-use super::layout::{CARD, GLOBAL_TOP, INTENTS, PARITY, POPULARITY, RULES, TRACKS, VECTORS};
+use super::layout::{CARD, GLOBAL_TOP, INTENTS, PARITY, POPULARITY, PROTOTYPES, RULES, TRACKS, VECTORS};
 use super::manifest::{FORMAT, MANIFEST, Manifest, ModelEntry, check_version};
 use super::sources::{self, AsOf, RowsSchema};
 use super::staging::Staging;
-use super::{BundleError, FileEntry, Folded, changes, digest, intents, layout, parts, plays, rules_file, vectors_file};
+use super::{
+    BundleError, FileEntry, Folded, changes, digest, intents, layout, parts, plays, prototypes, prototypes_file,
+    rules_file, vectors_file,
+};
 use crate::config::{IndexConfig, SignalConfig};
-use crate::domain::{Catalogue, Popularity};
+use crate::domain::{Catalogue, IntentRule, Popularity};
 use crate::features::schema;
 use crate::index::{self, IndexHandle};
 use crate::inference::{Model, ModelKind, OrtUserTower, Runtime};
@@ -42,7 +45,7 @@ pub struct BuildConfig {
     pub index: IndexConfig,
     /// When a play counts as positive.
     pub signals: SignalConfig,
-    /// The rules of `intents.json`; `None` = the default rules.
+    /// The rules of `intents.json`, which name the prototypes; `None` = the default rules.
     pub intents: Option<PathBuf>,
     /// The version; `None` = the date of `as_of` and eight digits of the files' digest.
     pub version: Option<String>,
@@ -181,14 +184,20 @@ fn write_files(
     rules_file::write(&staging.path(RULES), &counted.rules).map_err(|e| BundleError::file(RULES, e))?;
     let top: Vec<_> = popularity.global_top.iter().map(|track| &catalogue.track(*track).track_id).collect();
     staging.write(GLOBAL_TOP, &json(GLOBAL_TOP, &top)?)?;
-    let rules = match &config.intents {
-        None => intents::default_rules(),
-        Some(path) => {
-            let text = std::fs::read(path).map_err(|e| BundleError::path(path, e))?;
-            intents::parse(&text).map_err(|fault| BundleError::path(path, fault))?
-        }
-    };
-    staging.write(INTENTS, &json(INTENTS, &rules)?)
+    let names = naming_rules(config)?;
+    let vectors = index.vectors();
+    if let Some(found) = prototypes::prototypes(&counted.sessions, catalogue, vectors, &names) {
+        let text = prototypes_file::text(&found).map_err(|e| BundleError::file(PROTOTYPES, e))?;
+        staging.write(PROTOTYPES, &text)?;
+    }
+    staging.write(INTENTS, &json(INTENTS, &names)?)
+}
+
+/// The rules that name sessions.
+fn naming_rules(config: &BuildConfig) -> Result<Vec<IntentRule>, BundleError> {
+    let Some(path) = &config.intents else { return Ok(intents::default_rules()) };
+    let text = std::fs::read(path).map_err(|e| BundleError::path(path, e))?;
+    intents::parse(&text).map_err(|fault| BundleError::path(path, fault))
 }
 
 fn json<T: serde::Serialize>(file: &str, value: &T) -> Result<Vec<u8>, BundleError> {

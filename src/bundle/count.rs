@@ -1,10 +1,11 @@
-//! From events to decayed plays, and to the rules of what follows what.
+//! From events to decayed plays, to the rules of what follows what, and to sessions.
 
 use super::BundleError;
 use super::build::{BuildConfig, Progress};
 use super::layout::{POPULARITY, RULES};
 use super::plays::{PlayCounter, PlaysRow};
 use super::rules::RuleCounter;
+use super::session_sample::{SampledSession, SessionSampler};
 use super::sources::RowsSchema;
 use crate::domain::{Catalogue, SequentialRules};
 use crate::tables;
@@ -15,6 +16,8 @@ pub(super) struct Counted {
     pub rows: Vec<PlaysRow>,
     /// What follows what.
     pub rules: SequentialRules,
+    /// Sessions, all or a sample.
+    pub sessions: Vec<SampledSession>,
     /// The moment, Unix ms.
     pub as_of_ms: i64,
     /// Positive plays before it.
@@ -36,7 +39,7 @@ pub(super) fn count_plays(
     let refuse = |e: tables::TableError| BundleError::path(&path, e.fault);
     let until_ms = rows.instant(config.as_of);
     let mut counter = PlayCounter::new(catalogue.len(), config.half_life_days);
-    let (mut rules, mut last_ms) = (RuleCounter::default(), i64::MIN);
+    let (mut rules, mut sessions, mut last_ms) = (RuleCounter::default(), SessionSampler::default(), i64::MIN);
     for (at, event) in tables::read_events(&path).map_err(refuse)?.enumerate() {
         let event = event.map_err(refuse)?;
         if at % 65_536 == 0 {
@@ -48,6 +51,7 @@ pub(super) fn count_plays(
         last_ms = last_ms.max(event.ts_ms);
         if let Some(track) = counter.count(&event, catalogue, &config.signals) {
             rules.play(&event, track);
+            sessions.play(&event, track, catalogue);
         }
     }
     let as_of_ms = match until_ms {
@@ -56,5 +60,6 @@ pub(super) fn count_plays(
         None => last_ms.saturating_add(1),
     };
     let rules = rules.rules(catalogue.len(), as_of_ms).map_err(|fault| BundleError::file(RULES, fault))?;
-    Ok(Counted { rows: counter.rows(as_of_ms), rules, as_of_ms, plays: counter.plays() })
+    let sessions = sessions.sessions();
+    Ok(Counted { rows: counter.rows(as_of_ms), rules, sessions, as_of_ms, plays: counter.plays() })
 }

@@ -4,7 +4,8 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use super::layout::CARD;
-use super::{BundleError, Manifest, digest};
+use super::{BundleError, Manifest, digest, parts};
+use crate::domain::{IntentPrototypes, Prototype};
 
 /// The text of the bundle's model card; `None` where it has none.
 ///
@@ -17,6 +18,34 @@ pub fn model_card(directory: &Path, manifest: &Manifest) -> Result<Option<String
         return Err(BundleError::file(CARD, "altered: its SHA-256 is not the manifest's"));
     }
     String::from_utf8(text).map(Some).map_err(|_| BundleError::file(CARD, "not UTF-8"))
+}
+
+/// The prototypes of intents as aligned text, one a line; `None` where the bundle has none.
+///
+/// # Errors
+/// Their file cannot be read, or is not what a bundle holds.
+pub fn intents_table(directory: &Path, manifest: &Manifest) -> Result<Option<String>, BundleError> {
+    let Some(prototypes) = parts::prototypes(directory, manifest)? else { return Ok(None) };
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_intents(&prototypes, &mut text);
+    Ok(Some(text))
+}
+
+fn write_intents(of: &IntentPrototypes, out: &mut String) -> fmt::Result {
+    let sharpness: Vec<String> = of.sharpness().iter().map(|value| format!("{value:.1}")).collect();
+    writeln!(out, "intents        {} prototypes; sharpness by plays {}", of.prototypes().len(), sharpness.join(", "))?;
+    writeln!(out, "  {:<20} {:>8}  energy valence tempo  new artists  genres", "label", "sessions")?;
+    for Prototype { label, sessions, profile, genres, .. } in of.prototypes() {
+        let number = |value: Option<f32>, digits: usize| value.map_or("-".into(), |value| format!("{value:.digits$}"));
+        let (energy, valence, tempo) =
+            (number(profile.energy, 2), number(profile.valence, 2), number(profile.tempo, 0));
+        let new = number(profile.new_artists, 3);
+        let genres: Vec<String> = genres.iter().map(|(genre, share)| format!("{genre} {share:.2}")).collect();
+        let genres = genres.join(", ");
+        writeln!(out, "  {label:<20} {sessions:>8}  {energy:>6} {valence:>7} {tempo:>5}  {new:>11}  {genres}")?;
+    }
+    Ok(())
 }
 
 impl Manifest {

@@ -1,4 +1,5 @@
-//! `intents.json`: a list of rules, each a label and bands of energy, valence, tempo and hour.
+//! `intents.json`: a list of rules, each a label and bands of energy, valence, tempo, new artists and hour. They name the
+//! prototypes of a bundle, and sessions where it has none.
 
 use std::collections::HashSet;
 
@@ -7,20 +8,28 @@ use crate::domain::{Band, IntentRule};
 /// Most rules of a bundle.
 const MAX_RULES: usize = 64;
 /// Longest label, bytes: it is shown and logged.
-const MAX_LABEL_BYTES: usize = 64;
+pub(super) const MAX_LABEL_BYTES: usize = 64;
 
-/// The rules of a bundle built without its own: six moods that energy, valence, tempo and the hour tell apart.
+/// The rules of a bundle built without its own: six moods that energy, valence, tempo and the hour tell apart, and sessions
+/// that are for finding something.
 pub fn default_rules() -> Vec<IntentRule> {
-    let rule =
-        |label: &str, energy, valence, tempo, hours| IntentRule { label: label.into(), energy, valence, tempo, hours };
+    let rule = |label: &str, energy, valence, tempo, hours| IntentRule {
+        label: label.into(),
+        energy,
+        valence,
+        tempo,
+        new_artists: None,
+        hours,
+    };
     let band = |lo, hi| Some(Band(lo, hi));
     vec![
         rule("focus", band(0.15, 0.5), band(0.2, 0.6), band(60.0, 115.0), band(8.0, 18.0)),
-        rule("energise", band(0.7, 1.0), None, band(118.0, 190.0), band(5.0, 20.0)),
+        rule("workout", band(0.7, 1.0), None, band(118.0, 190.0), band(5.0, 20.0)),
         rule("party", band(0.65, 1.0), band(0.55, 1.0), band(100.0, 150.0), band(19.0, 4.0)),
         rule("relax", band(0.1, 0.45), band(0.3, 1.0), band(60.0, 105.0), band(17.0, 23.0)),
         rule("melancholy", band(0.0, 0.5), band(0.0, 0.25), None, None),
         rule("sleep", band(0.0, 0.25), None, band(40.0, 90.0), band(22.0, 5.0)),
+        IntentRule { label: "discovery".into(), new_artists: band(0.5, 1.0), ..IntentRule::default() },
     ]
 }
 
@@ -44,10 +53,14 @@ pub(super) fn parse(json: &[u8]) -> Result<Vec<IntentRule>, String> {
 }
 
 fn check(rule: &IntentRule) -> Result<(), String> {
-    if rule.label.is_empty() || rule.label.len() > MAX_LABEL_BYTES {
-        return Err(format!("a label has 1 to {MAX_LABEL_BYTES} bytes"));
-    }
-    let bands = [("energy", rule.energy), ("valence", rule.valence), ("tempo", rule.tempo), ("hours", rule.hours)];
+    check_label(&rule.label)?;
+    let bands = [
+        ("energy", rule.energy),
+        ("valence", rule.valence),
+        ("tempo", rule.tempo),
+        ("new_artists", rule.new_artists),
+        ("hours", rule.hours),
+    ];
     if bands.iter().all(|(_, band)| band.is_none()) {
         return Err("it has no band and would never apply".into());
     }
@@ -61,6 +74,14 @@ fn check(rule: &IntentRule) -> Result<(), String> {
         if !((0.0..=most).contains(&lo) && (0.0..=most).contains(&hi)) || (lo > hi && name != "hours") {
             return Err(format!("{name} [{lo}, {hi}] is not a range within 0..{most}"));
         }
+    }
+    Ok(())
+}
+
+/// Checks a label.
+pub(super) fn check_label(label: &str) -> Result<(), String> {
+    if label.is_empty() || label.len() > MAX_LABEL_BYTES {
+        return Err(format!("a label has 1 to {MAX_LABEL_BYTES} bytes"));
     }
     Ok(())
 }
@@ -81,6 +102,7 @@ mod tests {
         assert!(error(r#"[{"label":"x"}]"#).contains("intent \"x\": it has no band"));
         assert!(error(r#"[{"label":"x","energy":[0.5,0.1]}]"#).contains("energy [0.5, 0.1]"));
         assert!(error(r#"[{"label":"x","hours":[22,25]}]"#).contains("hours"));
+        assert!(error(r#"[{"label":"x","new_artists":[0.5,2]}]"#).contains("new_artists [0.5, 2]"));
         assert!(error(r#"[{"label":"x","hours":[22,5]},{"label":"x","hours":[1,2]}]"#).contains("twice"));
         assert!(error("[{").contains("EOF"));
     }

@@ -21,6 +21,8 @@ pub(super) const RULES: &str = "sequential_rules.bin";
 pub(super) const GLOBAL_TOP: &str = "global_top.json";
 /// Session intents.
 pub(super) const INTENTS: &str = "intents.json";
+/// What sessions of each intent are like.
+pub(super) const PROTOTYPES: &str = "intent_prototypes.json";
 /// What PyTorch computed for a few rows.
 pub(super) const PARITY: &str = "parity.json";
 /// What the models are and how good they were, for people.
@@ -59,6 +61,7 @@ const PARTS: &[Part] = &[
     Part { name: RULES, required: false, max_bytes: 64 * GIB },
     Part { name: GLOBAL_TOP, required: true, max_bytes: MIB },
     Part { name: INTENTS, required: true, max_bytes: MIB },
+    Part { name: PROTOTYPES, required: false, max_bytes: 64 * MIB },
     Part { name: PARITY, required: false, max_bytes: 64 * MIB },
     Part { name: CARD, required: false, max_bytes: MIB },
     Part { name: GRAPH, required: false, max_bytes: 512 * GIB },

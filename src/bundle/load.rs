@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{BundleError, Manifest, layout, parts};
 use crate::config::Config;
-use crate::domain::{Catalogue, IntentRule, ItemVectors, Popularity, SequentialRules};
+use crate::domain::{Catalogue, IntentPrototypes, IntentRule, ItemVectors, Popularity, SequentialRules};
 use crate::index::IndexHandle;
 use crate::inference::{Model, ModelKind, OrtItemTower, Runtime};
 
@@ -26,8 +26,10 @@ pub struct Bundle {
     pub popularity: Arc<Popularity>,
     /// What follows what inside sessions, as of `manifest.as_of_ms`; none in a bundle that was built without.
     pub rules: Arc<SequentialRules>,
-    /// Rules that name a session's intent; ties by order.
+    /// Rules that name a session's intent where prototypes cannot; ties by order.
     pub intents: Arc<[IntentRule]>,
+    /// What sessions of each intent are like; none in a bundle that was built without, or from too few sessions.
+    pub prototypes: Option<Arc<IntentPrototypes>>,
     /// The index over `vectors`.
     pub index: IndexHandle,
     /// Listener to vector.
@@ -58,6 +60,7 @@ impl Bundle {
             version: manifest.version.as_str().into(),
             rules: Arc::new(parts::rules(directory, &manifest)?),
             intents: parts::intents(directory)?.into(),
+            prototypes: parts::prototypes(directory, &manifest)?.map(Arc::new),
             user_tower: parts::required_model(directory, &manifest, runtime, ModelKind::UserTower)?,
             ranker: parts::model(directory, &manifest, runtime, ModelKind::Ranker)?,
             first_phase: parts::model(directory, &manifest, runtime, ModelKind::FirstPhase)?,

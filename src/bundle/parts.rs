@@ -4,13 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::layout::{GLOBAL_TOP, INTENTS, PARITY, POPULARITY, RULES, TRACKS, VECTORS};
+use super::layout::{GLOBAL_TOP, INTENTS, PARITY, POPULARITY, PROTOTYPES, RULES, TRACKS, VECTORS};
 use super::manifest::{Manifest, Sizes};
 use super::plays::PlaysRow;
-use super::{BundleError, intents, layout, plays, rules_file, vectors_file};
+use super::{BundleError, intents, layout, plays, prototypes_file, rules_file, vectors_file};
 use crate::config::{Engine, IndexConfig};
 use crate::domain::{
-    Catalogue, GLOBAL_TOP_LEN, IntentRule, ItemVectors, Popularity, SequentialRules, TrackId, TrackIx,
+    Catalogue, GLOBAL_TOP_LEN, IntentPrototypes, IntentRule, ItemVectors, Popularity, SequentialRules, TrackId, TrackIx,
 };
 use crate::features::{self, ItemColumns};
 use crate::index::{self, IndexHandle};
@@ -81,6 +81,15 @@ fn global_top(directory: &Path, catalogue: &Catalogue) -> Result<Vec<TrackIx>, B
 
 pub(super) fn intents(directory: &Path) -> Result<Vec<IntentRule>, BundleError> {
     intents::parse(&bytes(directory, INTENTS)?).map_err(|fault| BundleError::file(INTENTS, fault))
+}
+
+/// The prototypes of intents; none where the bundle has no file of them.
+pub(super) fn prototypes(directory: &Path, manifest: &Manifest) -> Result<Option<IntentPrototypes>, BundleError> {
+    if manifest.file(PROTOTYPES).is_none() {
+        return Ok(None);
+    }
+    let parsed = prototypes_file::parse(&bytes(directory, PROTOTYPES)?, manifest.dim);
+    parsed.map(Some).map_err(|fault| BundleError::file(PROTOTYPES, fault))
 }
 
 pub(super) fn columns(catalogue: &Catalogue, popularity: &Popularity, as_of_ms: i64) -> ItemColumns {

@@ -29,6 +29,7 @@ fn what_is_built_loads_and_serves() {
     assert_eq!((bundle.catalogue.len(), bundle.vectors.len(), bundle.vectors.dim()), (40, 40, 8));
     assert_eq!(bundle.popularity.global_top.len(), 40);
     assert!(bundle.popularity.market("SE").is_some());
+    assert!(bundle.prototypes.is_none() && !bundle.intents.is_empty(), "28 sessions are too few for two");
     assert_eq!(manifest.plays, 14 * 24 * 3 / 4);
     assert!(manifest.version.starts_with("2026-01-14."), "{}", manifest.version);
 

@@ -54,6 +54,9 @@ pub fn verify(directory: &Path, config: &Config, runtime: &Runtime) -> Report {
     if is_sound(&[layout::INTENTS]) {
         report.keep(parts::intents(directory));
     }
+    if is_sound(&[layout::PROTOTYPES]) {
+        report.keep(parts::prototypes(directory, &manifest));
+    }
     let parity = is_sound(&[layout::PARITY]).then(|| report.keep(parts::parity(directory, &manifest))).flatten();
     for kind in ModelKind::ALL.into_iter().filter(|kind| is_sound(&[kind.file()])) {
         verify_model(&mut report, directory, &manifest, runtime, kind, parity.as_ref().and_then(Option::as_ref));

@@ -42,6 +42,9 @@ pub(super) struct BuildArgs {
     /// The models; without ranker.onnx the bundle has no ranker
     #[arg(long, value_name = "DIR")]
     models: PathBuf,
+    /// Rules that name intents, as in a bundle's intents.json; absent: the default ones
+    #[arg(long, value_name = "FILE")]
+    intents: Option<PathBuf>,
     /// Where the bundle goes; must not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -85,6 +88,7 @@ fn build(args: BuildArgs) -> anyhow::Result<()> {
     plan.as_of = args.as_of;
     plan.version = args.bundle_version;
     plan.changes = args.changes;
+    plan.intents = args.intents;
     plan.index = config.index;
     plan.signals = config.signals;
     let mut steps = Steps::default();
@@ -126,6 +130,9 @@ fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(&manifest)?);
     } else {
         print!("{}", manifest.table());
+        if let Some(intents) = bundle::intents_table(&args.bundle, &manifest)? {
+            print!("\n{intents}");
+        }
         if let Some(card) = bundle::model_card(&args.bundle, &manifest)? {
             print!("\n{card}");
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::common::ConfigArgs;
 use crate::bundle::Bundle;
 use crate::config::{Config, rule_conflicts};
-use crate::stages::rules::RuleBook;
+use crate::stages::rules::{RuleBook, Rules};
 
 /// Checks the configuration and reports every fault at once; of business rules also what contradicts what
 #[derive(Debug, clap::Args)]
@@ -42,7 +42,7 @@ fn findings(config: &Config) -> Vec<String> {
     found.extend(match &config.bundle {
         None => unread("no `bundle` is configured".into()),
         Some(directory) => match Bundle::read_catalogue(directory) {
-            Ok(catalogue) => RuleBook::new(&config.rules, Arc::new(catalogue)).findings(),
+            Ok(catalogue) => RuleBook::new(Rules::new(&config.rules), Arc::new(catalogue)).findings(),
             Err(error) => unread(error.to_string()),
         },
     });

@@ -133,6 +133,13 @@ pub(super) fn across_keys(config: &Config, given: &BTreeMap<String, Setting>) ->
         .or_else(|| queries(config, given))
         .or_else(|| rules(config, given))
         .or_else(|| experiments(config, given))
+        .or_else(|| intents(config, given))
+}
+
+fn intents(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
+    let faults = super::intents::faults(&config.intents);
+    let set_by = given.get("intents").filter(|_| !faults.is_empty())?;
+    Some(set_by.fault(Problem::Refused(faults.join("; "))))
 }
 
 fn experiments(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {

@@ -3,10 +3,12 @@
 
 mod check;
 mod differences;
+mod digest;
 mod experiments;
 mod exploration;
 mod faults;
 mod feature_log;
+mod intents;
 mod layers;
 mod load;
 mod rerank;
@@ -18,10 +20,12 @@ mod signals;
 mod trace;
 
 pub use differences::{Difference, differences};
+pub use digest::{rules_digest, section_digests};
 pub use experiments::{ArmConfig, ExperimentConfig, Setting, parts as experiment_parts};
 pub use exploration::{CompletionConfig, ExplorationConfig};
 pub use faults::{ConfigFaults, Fault, Origin, Problem};
 pub use feature_log::FeatureLogConfig;
+pub use intents::IntentConfig;
 pub use load::{environment, load};
 pub use rerank::{DiversityMethod, RerankConfig, SatiationConfig};
 pub use retrieval::{QueryShares, RetrievalConfig};

@@ -40,8 +40,8 @@ impl RuleAction {
     }
 }
 
-/// One of `[[rules]]`. It is about the tracks that fit every one of `tracks`, `artists`, `genres` and `fresh_days` that is
-/// given, and holds for the requests that fit every one of `markets`, `surfaces`, `from` and `until` that is given.
+/// One of `[[rules]]`. It is about the tracks that fit every one of `tracks`, `artists`, `genres`, `labels` and `fresh_days`
+/// that is given, and holds for the requests that fit every one of `markets`, `surfaces`, `from` and `until` that is given.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleConfig {
@@ -58,6 +58,9 @@ pub struct RuleConfig {
     /// Genres, as the catalogue writes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub genres: Vec<String>,
+    /// Record labels, as the catalogue writes them. A track without one fits none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// Released at most so many days before the request, and not after it. Range 0..36,500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fresh_days: Option<u32>,
@@ -118,20 +121,21 @@ impl RuleConfig {
         number("position", self.position, self.action == Pin, MAX_PLACE);
         number("places", self.places, matches!(self.action, Boost | Bury), 10_000);
         number("count", self.count, self.action == AtLeast, MAX_PLACE);
-        let others = !self.artists.is_empty() || !self.genres.is_empty() || self.fresh_days.is_some();
+        let lists = [&self.artists, &self.genres, &self.labels];
+        let others = lists.iter().any(|list| !list.is_empty()) || self.fresh_days.is_some();
         if self.action == Pin {
             if self.tracks.is_empty() || others {
-                faults.push("a pin names `tracks`, and no artists, genres or fresh_days".into());
+                faults.push("a pin names `tracks`, and no artists, genres, labels or fresh_days".into());
             }
         } else if self.tracks.is_empty() && !others {
-            faults.push("it must say what it is about: `tracks`, `artists`, `genres` or `fresh_days`".into());
+            faults.push("it must say what it is about: `tracks`, `artists`, `genres`, `labels` or `fresh_days`".into());
         }
         if self.fresh_days.is_some_and(|days| days > 36_500) {
             faults.push("`fresh_days` must lie in 0..36_500".into());
         }
-        let texts = [&self.tracks, &self.artists, &self.genres, &self.surfaces];
+        let texts = [&self.tracks, &self.artists, &self.genres, &self.labels, &self.surfaces];
         if texts.into_iter().flatten().any(|text| text.is_empty() || text.len() > MAX_ID_BYTES) {
-            faults.push(format!("ids, genres and surfaces have 1 to {MAX_ID_BYTES} bytes"));
+            faults.push(format!("ids, genres, labels and surfaces have 1 to {MAX_ID_BYTES} bytes"));
         }
         if self.markets.iter().any(|code| code.len() != 2 || !code.bytes().all(|b| b.is_ascii_uppercase())) {
             faults.push("`markets` must be ISO 3166 country codes such as SE".into());
@@ -161,7 +165,8 @@ pub(super) fn faults(rules: &[RuleConfig]) -> Vec<String> {
             faults.push(of("another rule has that name".into()));
         }
     }
-    let ids: usize = rules.iter().map(|rule| rule.tracks.len() + rule.artists.len() + rule.genres.len()).sum();
+    let of = |rule: &RuleConfig| rule.tracks.len() + rule.artists.len() + rule.genres.len() + rule.labels.len();
+    let ids: usize = rules.iter().map(of).sum();
     if rules.len() > MAX_RULES || ids > MAX_IDS {
         let (rules, ids) = (rules.len(), ids);
         faults.push(format!("there are {rules} rules with {ids} ids; at most {MAX_RULES} with {MAX_IDS} are taken"));
@@ -189,6 +194,7 @@ fn conflict(a: &RuleConfig, b: &RuleConfig) -> Option<String> {
     let shared = a.tracks.iter().find(|track| b.tracks.contains(track));
     let both = |list: fn(&RuleConfig) -> &Vec<String>| list(a).iter().find(|one| list(b).contains(one));
     let alike = shared.or_else(|| both(|rule| &rule.artists)).or_else(|| both(|rule| &rule.genres));
+    let alike = alike.or_else(|| both(|rule| &rule.labels));
     let (first, second) = (&a.name, &b.name);
     match (a.action, b.action) {
         (Pin, Pin) if a.position == b.position => {
@@ -229,15 +235,15 @@ mod tests {
             "rule 1 (\"A b\"): `name` must be 1 to 64 of a-z, 0-9, - and _",
             "rule 1 (\"A b\"): `pin` needs `position`",
             "rule 1 (\"A b\"): `pin` takes no `places`",
-            "rule 1 (\"A b\"): a pin names `tracks`, and no artists, genres or fresh_days",
+            "rule 1 (\"A b\"): a pin names `tracks`, and no artists, genres, labels or fresh_days",
             "rule 2 (\"x\"): `from` must be a moment such as \"2026-12-24T00:00:00Z\", is \"noon\"",
             "rule 2 (\"x\"): `boost` needs `places`",
-            "rule 2 (\"x\"): it must say what it is about: `tracks`, `artists`, `genres` or `fresh_days`",
+            "rule 2 (\"x\"): it must say what it is about: `tracks`, `artists`, `genres`, `labels` or `fresh_days`",
             "rule 2 (\"x\"): `markets` must be ISO 3166 country codes such as SE",
             "rule 3 (\"x\"): `until` must lie after `from`",
             "rule 3 (\"x\"): `count` must lie in 1..100",
             "rule 3 (\"x\"): `fresh_days` must lie in 0..36_500",
-            "rule 3 (\"x\"): ids, genres and surfaces have 1 to 128 bytes",
+            "rule 3 (\"x\"): ids, genres, labels and surfaces have 1 to 128 bytes",
             "rule 3 (\"x\"): another rule has that name",
         ];
         assert_eq!(faults(&read(text)), expected);

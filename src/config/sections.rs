@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{
-    ExperimentConfig, ExplorationConfig, FeatureLogConfig, RerankConfig, RetrievalConfig, RuleConfig, SignalConfig,
-    TraceConfig,
+    ExperimentConfig, ExplorationConfig, FeatureLogConfig, IntentConfig, RerankConfig, RetrievalConfig, RuleConfig,
+    SignalConfig, TraceConfig,
 };
 use crate::domain::Knobs;
 
@@ -36,6 +36,8 @@ pub struct Config {
     pub rules: Vec<RuleConfig>,
     /// Experiments, in order. Default none.
     pub experiments: Vec<ExperimentConfig>,
+    /// What the session's intent turns, in any order. Default none.
+    pub intents: Vec<IntentConfig>,
     /// Places for tracks of which little is known.
     pub exploration: ExplorationConfig,
     /// How events are read as verdicts.

@@ -25,7 +25,7 @@ pub use candidate_set::{CandidateSet, Retrieved, Source, TaskScores};
 #[cfg(test)]
 pub(crate) use catalogue::tests::bare as bare_track;
 pub use catalogue::{Artist, Catalogue, CatalogueError, MarketSet, Track};
-pub use context::{Intent, RequestContext};
+pub use context::{Dials, Intent, IntentShare, RequestContext};
 pub use event::{Device, EVENT_SCHEMA, EndReason, Event, EventType, StartReason};
 pub use experiment::{ArmName, Assigned, arm_in, arms_text};
 pub use few_tracks::is_few;
@@ -33,7 +33,7 @@ pub use ids::{
     AlbumIx, ArtistId, ArtistIx, EventId, GenreIx, IdError, MAX_ID_BYTES, MarketIx, RecommendationId, RecordingIx,
     SessionId, TrackId, TrackIx, UserId,
 };
-pub use intent::{Band, IntentRule};
+pub use intent::{Band, IntentPrototypes, IntentRule, Prototype, SessionProfile};
 pub use knobs::{BlendWeights, Knobs};
 pub use listener::{Affinity, Heard, Play, SESSION_WINDOW, SessionState, TrackHistory, UserProfile};
 pub use popularity::{GLOBAL_TOP_LEN, MarketPopularity, Popularity, TOP_LEN};

@@ -72,8 +72,8 @@ pub struct Request {
     pub unknown_ids: u32,
     /// The caller's own candidates (`POST /v1/rank`): retrieval is replaced by this list.
     pub candidates: Option<Vec<TrackIx>>,
-    /// Which dials the client gave; an experiment may set the others.
-    #[serde(skip)]
+    /// Which dials the client gave; an experiment may set the others, and the session's intent turn them.
+    #[serde(default)]
     pub given: GivenDials,
     /// The arms that it is in.
     #[serde(skip)]
@@ -81,7 +81,8 @@ pub struct Request {
 }
 
 /// The dials that a client gave with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GivenDials {
     /// `discovery`.
     pub discovery: bool,

@@ -13,6 +13,7 @@ mod cross_columns;
 mod facts;
 mod heard;
 mod history;
+pub mod intent;
 mod item_columns;
 mod kept;
 mod layers;

@@ -18,7 +18,7 @@ mod with_added;
 
 pub use dot::dot;
 pub use exact::ExactIndex;
-pub use flat::{BuildProgress, FLAT_FILE, FlatConfig, FlatIndex, instruction_set};
+pub use flat::{BuildProgress, FLAT_FILE, FlatConfig, FlatIndex, cluster_directions, instruction_set};
 pub use graph_file::GRAPH_FILE;
 pub use handle::{IndexHandle, build, load};
 pub use hnsw::HnswIndex;

@@ -159,7 +159,8 @@ impl Pipeline {
                     context.user_vector = Some(vector);
                     context.user_features = features;
                 }
-                (Ok(ContextPatch::Intent(intent)), _) => context.intent = intent,
+                (Ok(ContextPatch::Rules(digest)), _) => context.rules = Some(digest),
+                (Ok(ContextPatch::Intent { intent, dials }), _) => (context.intent, context.dials) = (intent, dials),
                 (Err(_), OnFailure::Skip) => {}
                 (Err(_), OnFailure::Rung(rung)) => return Err(rung),
             }

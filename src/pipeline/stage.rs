@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Deadline, Note, Outcome, RuleEffect};
 use crate::domain::{
-    Answer, CandidateSet, Intent, Posteriors, RemovalReason, RequestContext, Retrieved, Rung, SessionState, Source,
-    TaskScores, TrackIx, UnitVector, UserProfile,
+    Answer, CandidateSet, Dials, Intent, Posteriors, RemovalReason, RequestContext, Retrieved, Rung, SessionState,
+    Source, TaskScores, TrackIx, UnitVector, UserProfile,
 };
 
 /// Why a stage gave nothing.
@@ -60,8 +60,15 @@ pub enum ContextPatch {
         /// `[U]`, schema order.
         features: Vec<f32>,
     },
+    /// What tells the business rules that hold for this request from others.
+    Rules(Arc<str>),
     /// What the session seems to be for.
-    Intent(Option<Intent>),
+    Intent {
+        /// Its name and how sure it is.
+        intent: Option<Intent>,
+        /// The request's dials, turned by it; in the ranges of the dials.
+        dials: Dials,
+    },
 }
 
 /// Fills one part of the context. Sources run in wiring order and see what earlier ones patched.

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest, Sha256};
-
 use crate::bundle::Bundle;
-use crate::config::Config;
+use crate::config::{Config, section_digests};
 use crate::domain::{Answer, Knobs, RecommendationId, Recorded, Request, Rung, ServedTrack, Source, TrackIx};
 use crate::pipeline::Width;
 use crate::stages::observe::{CatalogueMoment, Trace};
@@ -34,15 +32,9 @@ impl MadeWith {
     pub fn of(bundle: &Bundle, config: &Config, catalogue: CatalogueMoment) -> Self {
         let short = |text: &str| text.chars().take(16).collect::<String>();
         let files = bundle.manifest.files.iter().map(|file| (file.name.clone(), short(&file.sha256)));
-        // A configuration can be written: `check-config --print` does so, too.
-        let sections = toml::Table::try_from(config).unwrap_or_default();
-        let sections = sections.into_iter().filter(|(name, _)| !ASIDE.contains(&name.as_str()));
-        let digest = |value: toml::Value| short(&hex::encode(Sha256::digest(value.to_string())));
-        Self {
-            files: files.collect(),
-            config: sections.map(|(name, value)| (name, digest(value))).collect(),
-            catalogue,
-        }
+        let mut sections = section_digests(config);
+        sections.retain(|name, _| !ASIDE.contains(&name.as_str()));
+        Self { files: files.collect(), config: sections, catalogue }
     }
 
     /// What is not as it was, in words; empty where everything is.
@@ -168,10 +160,15 @@ impl Capture {
     /// The capture of a trace; `None` where what it read was not kept.
     pub fn of(trace: &Trace, bundle: &str, made_with: &MadeWith) -> Option<Self> {
         let width = trace.answer.detail.as_ref()?.width;
+        let mut made_with = MadeWith { catalogue: trace.catalogue, ..made_with.clone() };
+        if let Some(rules) = &trace.rules {
+            // Those of then: they change while it runs.
+            made_with.config.insert("rules".to_owned(), rules.to_string());
+        }
         Some(Self {
             recommendation_id: trace.answer.recommendation_id.clone(),
             bundle: bundle.to_owned(),
-            made_with: MadeWith { catalogue: trace.catalogue, ..made_with.clone() },
+            made_with,
             request: Request::clone(&trace.request),
             knobs: trace.knobs,
             width,

@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 use crate::app_support::{TestApp, ids};
 
 /// The stages of the funnel in the order in which they report.
-const STAGES: [&str; 29] = [
+const STAGES: [&str; 33] = [
+    "rule_set",
     "session",
     "profile",
     "user_vector",
     "intent",
+    "rule_pins",
     "two_tower",
     "session_artists",
     "sequential_rules",
@@ -18,6 +20,7 @@ const STAGES: [&str; 29] = [
     "popular",
     "fresh",
     "exploration",
+    "rule",
     "played_in_session",
     "served_before",
     "excluded",
@@ -36,6 +39,7 @@ const STAGES: [&str; 29] = [
     "explore",
     "separation",
     "transitions",
+    "rules",
 ];
 
 fn stages(trace: &Value) -> Vec<&str> {
@@ -62,8 +66,8 @@ async fn every_answer_can_be_traced() {
     // The counts of a stage are those that the next one begins with.
     let reports = answer["trace"]["stages"].as_array().unwrap();
     assert!(reports.windows(2).all(|pair| pair[0]["candidates_out"] == pair[1]["candidates_in"]), "{reports:?}");
-    assert_eq!(reports[10]["candidates_out"], answer["pool"]["retrieved"]);
-    assert_eq!(reports[20]["candidates_out"], answer["pool"]["after_filters"]);
+    assert_eq!(reports[12]["candidates_out"], answer["pool"]["retrieved"]);
+    assert_eq!(reports[23]["candidates_out"], answer["pool"]["after_filters"]);
     assert_eq!(app.status(TestRequest::get(), "/v1/recommendations/r-gone/trace").await, 404);
 }
 
@@ -97,7 +101,7 @@ async fn metrics_count_what_was_answered() {
     let got = app.ask(TestRequest::get().uri("/metrics")).await;
     assert_eq!((got.status, got.header("content-type").starts_with("text/plain")), (200, true));
     for stage in STAGES {
-        let retriever = STAGES[4..11].contains(&stage);
+        let retriever = STAGES[5..13].contains(&stage);
         let runs = if retriever { 3 } else { 4 };
         let name = format!("segue_stage_outcomes_total{{outcome=\"ok\",stage=\"{stage}\"}}");
         assert_eq!(app.metric(&name), runs, "{stage}");

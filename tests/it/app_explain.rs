@@ -106,12 +106,12 @@ async fn a_trace_shows_the_way_of_every_track_and_what_filters_removed() {
     );
     for (at, track) in trace["answer"]["tracks"].as_array().unwrap().iter().enumerate() {
         let steps = track["way"]["steps"].as_array().unwrap();
-        assert_eq!((&steps[0]["stage"], steps.len()), (&json!("mmoe"), 8));
+        assert_eq!((&steps[0]["stage"], steps.len()), (&json!("mmoe"), 9));
         assert_eq!(steps[0]["score"], track["way"]["blended"]);
-        let last = &steps[7];
+        let last = &steps[8];
         assert_eq!(
             (&last["stage"], &last["place"], &last["score"]),
-            (&json!("transitions"), &json!(at + 1), &track["score"])
+            (&json!("rules"), &json!(at + 1), &track["score"])
         );
         assert!(track["reasons"].is_array(), "found when the trace is asked for");
     }

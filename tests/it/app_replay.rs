@@ -11,13 +11,8 @@ use segue::replay::{Capture, CaptureError, CapturedAnswer, MadeWith};
 use segue::stages::observe::CatalogueMoment;
 use serde_json::{Value, json};
 
-use crate::app_support::{TestApp, finished, ids, skip};
-use crate::http_support::{Got, post};
-
-async fn replay(app: &TestApp, answer: &Value, body: Value) -> Got {
-    let id = answer["recommendation_id"].as_str().unwrap();
-    app.ask(post(&format!("/v1/recommendations/{id}/replay"), &body)).await
-}
+use crate::app_rules::rules;
+use crate::app_support::{TestApp, finished, ids, post_replay, skip};
 
 /// A listener with a past and a session, and their answers to some requests.
 async fn answers(app: &TestApp) -> Vec<Value> {
@@ -36,7 +31,7 @@ async fn answers(app: &TestApp) -> Vec<Value> {
 async fn an_answer_comes_out_again_whatever_happened_since() {
     let app = TestApp::new();
     for answer in answers(&app).await {
-        let got = replay(&app, &answer, json!({})).await;
+        let got = post_replay(&app, &answer, json!({})).await;
         let replayed = got.json();
         assert_eq!(got.status, 200, "{replayed}");
         assert_eq!((&replayed["reproduced"], &replayed["overlap_at_20"]), (&json!(true), &json!(1.0)));
@@ -52,7 +47,7 @@ async fn other_weights_show_what_moved_and_why() {
     let answer = answers(&app).await.remove(0);
     let knobs = json!({"blend": {"complete": 0.0, "skip": 0.0, "like": 5.0}, "popularity_penalty": 0.0, "skip_penalty": 0.0,
         "artist_window": 1});
-    let got = replay(&app, &answer, json!({"knobs": knobs, "diversity": 0.0, "limit": 10})).await;
+    let got = post_replay(&app, &answer, json!({"knobs": knobs, "diversity": 0.0, "limit": 10})).await;
     let replayed = got.json();
     assert_eq!((got.status, &replayed["reproduced"]), (200, &json!(true)), "{replayed}");
     let (before, after) = (ids(&answer), ids(&replayed["answer"]));
@@ -66,10 +61,10 @@ async fn other_weights_show_what_moved_and_why() {
     }
     assert!(changes.contains("left"), "{changes:?}");
     assert!(replayed["rank_biased_overlap"].as_f64().unwrap() < 1.0);
-    let wrong = replay(&app, &answer, json!({"limit": 0, "seed": 1})).await;
+    let wrong = post_replay(&app, &answer, json!({"limit": 0, "seed": 1})).await;
     assert_eq!(wrong.problem_fields(), ["limit"]);
     let gone = json!({"recommendation_id": "r-gone"});
-    assert_eq!(replay(&app, &gone, json!({})).await.status, 404);
+    assert_eq!(post_replay(&app, &gone, json!({})).await.status, 404);
 }
 
 #[actix_web::test]
@@ -79,13 +74,36 @@ async fn what_changed_is_named_where_an_answer_does_not_come_out_again() {
     let first = ids(&answer)[0].clone();
     let gone = app.ask(TestRequest::delete().uri(&format!("/v1/tracks/{first}"))).await;
     assert!(gone.status < 300);
-    let got = replay(&app, &answer, json!({})).await;
+    let got = post_replay(&app, &answer, json!({})).await;
     let problem = got.json();
     assert_eq!((got.status, problem["type"].as_str().unwrap()), (409, "urn:segue:problem:not-reproduced"));
     assert!(problem["detail"].as_str().unwrap().contains("tracks were taken down"), "{problem}");
-    let other = replay(&app, &answer, json!({"seed": 9})).await.json();
+    let other = post_replay(&app, &answer, json!({"seed": 9})).await.json();
     assert_eq!(other["reproduced"], false);
     assert_eq!(other["changed"], json!(["catalogue: tracks were taken down or restored"]));
+}
+
+#[actix_web::test]
+async fn rules_that_changed_since_are_named() {
+    let app = TestApp::new();
+    let answer = answers(&app).await.remove(0);
+    let block = rules(&format!("[[rules]]\nname='b'\naction='block'\ntracks=['{}']\n", ids(&answer)[0]));
+    app.engine.set_rules(&block);
+    let problem = post_replay(&app, &answer, json!({})).await.json();
+    assert_eq!(problem["type"], "urn:segue:problem:not-reproduced");
+    assert!(problem["detail"].as_str().unwrap().contains("configuration: [rules]"), "{problem}");
+    // A capture tells the rules of then, and one of an answer since those of now.
+    app.next(json!({"user_id": "u2", "limit": 5})).await;
+    let captures = app.engine.captures(99);
+    let told = |of: &[_]| segue::config::rules_digest(of);
+    let of = |user: &str| {
+        let own = captures.iter().find(|capture| capture.request.user_id.as_str() == user);
+        own.unwrap().made_with.config["rules"].clone()
+    };
+    assert_eq!((of("u1"), of("u2")), (told(&[]), told(&block)));
+    app.engine.set_rules(&[]);
+    let replayed = post_replay(&app, &answer, json!({})).await;
+    assert_eq!((replayed.status, &replayed.json()["reproduced"]), (200, &json!(true)), "the rules of then hold again");
 }
 
 /// What `GET /admin/captures` gives comes out bit for bit in another process, which has the bundle alone.

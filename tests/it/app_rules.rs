@@ -1,16 +1,21 @@
 //! Business rules through the whole application.
 
+use segue::config::RuleConfig;
 use serde_json::{Value, json};
 
 use crate::app_support::{TestApp, ids};
 
-fn with_rules(text: &str) -> TestApp {
+/// Rules as a file has them.
+pub(crate) fn rules(text: &str) -> Vec<RuleConfig> {
     #[derive(serde::Deserialize)]
     struct File {
-        rules: Vec<segue::config::RuleConfig>,
+        rules: Vec<RuleConfig>,
     }
-    let rules = toml::from_str::<File>(text).unwrap().rules;
-    TestApp::with(|config| config.rules = rules)
+    toml::from_str::<File>(text).unwrap().rules
+}
+
+fn with_rules(text: &str) -> TestApp {
+    TestApp::with(|config| config.rules = rules(text))
 }
 
 fn stage<'a>(answer: &'a Value, name: &str) -> &'a Value {
@@ -52,4 +57,19 @@ async fn blocks_that_leave_nothing_give_way() {
         answer["degraded"].as_array().unwrap().contains(&json!({"stage": "filter", "reason": "relaxed"})),
         "{answer}"
     );
+}
+
+#[actix_web::test]
+async fn other_rules_hold_for_the_next_request() {
+    let app = TestApp::new();
+    let body = json!({"user_id": "u1", "limit": 10, "seed": 3});
+    let plain = ids(&app.next(body.clone()).await);
+    app.engine.set_rules(&rules(&format!(
+        "[[rules]]\nname='b'\naction='block'\ntracks=['{}']\n[[rules]]\nname='p'\naction='pin'\ntracks=['{}']\nposition=1\n",
+        plain[0], plain[5]
+    )));
+    let ruled = ids(&app.next(body.clone()).await);
+    assert!(ruled[0] == plain[5] && !ruled.contains(&plain[0]), "{ruled:?}");
+    app.engine.set_rules(&[]);
+    assert_eq!(ids(&app.next(body).await), plain);
 }

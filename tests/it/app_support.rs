@@ -210,6 +210,12 @@ pub(crate) fn answered(got: Got) -> Value {
     answer
 }
 
+/// Asks for a replay of an answer.
+pub(crate) async fn post_replay(app: &TestApp, answer: &Value, body: Value) -> Got {
+    let id = answer["recommendation_id"].as_str().unwrap();
+    app.ask(post(&format!("/v1/recommendations/{id}/replay"), &body)).await
+}
+
 /// The tracks of an answer, best first.
 pub(crate) fn ids(answer: &Value) -> Vec<String> {
     let tracks = answer["tracks"].as_array().unwrap();

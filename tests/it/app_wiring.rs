@@ -8,11 +8,13 @@ use segue::stages::observe::TraceStore;
 
 use crate::app_support::TestApp;
 
-const SERVING: [&str; 36] = [
+const SERVING: [&str; 40] = [
+    "context rule_set Skip",
     "context session Skip",
     "context profile Skip",
     "context user_vector Skip",
     "context intent Skip",
+    "retrieve rule_pins 1000 Skip",
     "retrieve two_tower 700 Skip",
     "retrieve session_artists 150 Skip",
     "retrieve sequential_rules 150 Skip",
@@ -20,6 +22,7 @@ const SERVING: [&str; 36] = [
     "retrieve popular 150 Skip",
     "retrieve fresh 50 Skip",
     "retrieve exploration 50 Skip",
+    "filter rule",
     "filter played_in_session",
     "filter served_before",
     "filter excluded",
@@ -38,6 +41,7 @@ const SERVING: [&str; 36] = [
     "rerank explore",
     "rerank separation",
     "rerank transitions",
+    "rerank rules",
     "observe served",
     "observe exposure",
     "observe trace",
@@ -89,6 +93,7 @@ fn offline_pipelines_note_nothing() {
     let app = TestApp::new();
     let offline = app.engine.wiring().offline(segue::app::Repeats::Allowed).unwrap().wiring();
     let hidden = ["filter played_in_session", "filter served_before", "rerank explore", "rerank transitions"];
-    let kept = |stage: &&str| !hidden.contains(stage) && !stage.starts_with("observe");
+    let rules = ["context rule_set Skip", "retrieve rule_pins 1000 Skip", "filter rule", "rerank rules"];
+    let kept = |stage: &&str| !hidden.contains(stage) && !rules.contains(stage) && !stage.starts_with("observe");
     assert_eq!(offline, SERVING.into_iter().filter(kept).collect::<Vec<_>>());
 }

@@ -9,6 +9,7 @@ mod app_events;
 mod app_experiments;
 mod app_explain;
 mod app_fuzz;
+mod app_intents;
 mod app_ladder;
 mod app_listeners;
 mod app_next_tracks;

@@ -139,12 +139,16 @@ fn ops_hangup_reads_the_configuration_again() {
         body["blend"]["skip"].as_f64().unwrap()
     };
     assert!((skip(&running) - 0.4).abs() < 1e-6);
-    write("[knobs.blend]\nskip = 0.9\n[lanes]\nqueue_capacity = 17\n[log]\nlevel = \"debug\"");
+    write(
+        "[knobs.blend]\nskip = 0.9\n[lanes]\nqueue_capacity = 17\n[log]\nlevel = \"debug\"\n\
+           [[rules]]\nname = \"no-t1\"\naction = \"block\"\ntracks = [\"t1\"]",
+    );
     running.signal("-HUP");
     for (part, level, key, after) in [
         ("\"reloaded\"", "INFO", "knobs.blend.skip", "0.9"),
         ("a restart takes it over", "WARN", "lanes.queue_capacity", "17"),
         ("\"reloaded\"", "INFO", "log.level", "\"debug\""),
+        ("\"reloaded\"", "INFO", "rules", "1 (no-t1)"),
     ] {
         let line: serde_json::Value = serde_json::from_str(&running.wait_for(part)).unwrap();
         let fields = &line["fields"];
@@ -153,6 +157,8 @@ fn ops_hangup_reads_the_configuration_again() {
     }
     running.wait_for("the configuration was read again");
     assert!((skip(&running) - 0.9).abs() < 1e-6);
+    let why = running.ask("POST /v1/explain", "", r#"{"user_id":"u1","track_id":"t1"}"#);
+    assert!(why.contains(r#""outcome":"filtered""#) && why.contains(r#""stage":"rule""#), "{why}");
     write("[knobs.blend]\nskip = 0.1\n[lanes]\nquantity = 3");
     running.signal("-HUP");
     assert!(running.wait_for("nothing was reloaded").contains("lanes.quantity"));

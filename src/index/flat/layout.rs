@@ -80,10 +80,15 @@ impl Section {
     }
 }
 
+/// Components of a coded vector of this dimension.
+pub(super) fn width(dim: usize) -> usize {
+    dim.next_multiple_of(4)
+}
+
 impl Shape {
     /// Components of a coded vector.
     pub(super) fn width(self) -> usize {
-        self.dim.next_multiple_of(4)
+        width(self.dim)
     }
 
     /// Places for rows.

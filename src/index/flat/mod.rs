@@ -39,6 +39,16 @@ pub fn instruction_set() -> &'static str {
     kernels::fastest().name()
 }
 
+/// The directions `[clusters, dim]` of clusters of unit vectors `[n, dim]`, by the k-means that makes cells: none is swollen
+/// or starved. Fewer where there are fewer vectors. The same seed gives the same. `O(n clusters dim)`.
+pub fn cluster_directions(vectors: &[f32], dim: usize, clusters: usize, seed: u64) -> Vec<f32> {
+    let width = layout::width(dim);
+    let widened = |row: &[f32]| row.iter().copied().chain(std::iter::repeat_n(0.0, width - dim)).collect::<Vec<_>>();
+    let rows: Vec<f32> = vectors.chunks_exact(dim).flat_map(widened).collect();
+    let directions = cells::directions(&rows, width, clusters, seed, 1, || {});
+    directions.chunks_exact(width).flat_map(|direction| direction[..dim].iter().copied()).collect()
+}
+
 /// A flat index that lanes search. Clones share it.
 #[derive(Debug, Clone)]
 pub struct FlatIndex {

@@ -1,71 +1,30 @@
-//! What the session seems to be for, by the bundle's rules.
+//! What the session seems to be for, by the bundle's prototypes, and what that turns.
 
 use std::sync::Arc;
 
-use crate::domain::{Band, Intent, IntentRule, RequestContext, SessionState};
+use crate::config::IntentConfig;
+use crate::domain::{
+    Dials, Intent, IntentPrototypes, IntentRule, IntentShare, ItemVectors, RequestContext, SessionProfile,
+    SessionState, by_score,
+};
+use crate::features::intent::{SessionPoint, wanted};
+use crate::features::moments;
 use crate::pipeline::{ContextPatch, ContextSource, Deadline, StageError};
 
-/// What the rules look at; absent where nothing with audio has been played yet.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Observed {
-    energy: Option<f32>,
-    valence: Option<f32>,
-    tempo: Option<f32>,
-    hour: f32,
-}
-
-impl Observed {
-    fn of(session: &SessionState, local_hour: Option<u8>, now_ms: i64) -> Self {
-        let mean = |moments: (f32, f32, f32)| (moments.0 > 0.0).then_some(moments.1);
-        let utc_hour = || now_ms.rem_euclid(86_400_000) as f32 / 3_600_000.0;
-        Self {
-            energy: mean(session.energy),
-            valence: mean(session.valence),
-            tempo: mean(session.tempo),
-            hour: local_hour.map_or_else(utc_hour, f32::from),
-        }
+/// What a session's plays are like; unknown where nothing was wanted, for what is skipped says nothing of what it is for.
+fn profile(session: &SessionState) -> SessionProfile {
+    if wanted(&session.window).next().is_none() {
+        return SessionProfile::default();
     }
-}
-
-/// How far outside its band a number may lie before it counts nothing.
-const UNIT_SLACK: f32 = 0.2;
-const TEMPO_SLACK: f32 = 20.0;
-const HOUR_SLACK: f32 = 2.0;
-/// A rule must match at least this well to name a session.
-const LEAST_MATCH: f32 = 0.25;
-
-/// How well a session matches a rule, 0..1: the product of the memberships of the bands that are asked for. A band over
-/// something unknown counts 0: sound is not guessed.
-fn match_of(rule: &IntentRule, seen: &Observed) -> f32 {
-    let known = |band: Option<Band>, value: Option<f32>, slack| {
-        band.map(|band| value.map_or(0.0, |value| membership(band, value, slack)))
-    };
-    let parts = [
-        known(rule.energy, seen.energy, UNIT_SLACK),
-        known(rule.valence, seen.valence, UNIT_SLACK),
-        known(rule.tempo, seen.tempo, TEMPO_SLACK),
-        rule.hours.map(|band| hour_membership(band, seen.hour)),
-    ];
-    parts.into_iter().flatten().reduce(|product, part| product * part).unwrap_or(0.0)
-}
-
-/// A trapezoid: 1 inside the band, falling linearly to 0 at `slack` outside; 0 for what is not a number.
-fn membership(Band(lo, hi): Band, value: f32, slack: f32) -> f32 {
-    let outside = (lo - value).max(value - hi);
-    if outside <= 0.0 { 1.0 } else { (1.0 - outside / slack).max(0.0) }
-}
-
-/// The same on the circle of 24 hours.
-fn hour_membership(Band(lo, hi): Band, hour: f32) -> f32 {
-    let hi = if hi < lo { hi + 24.0 } else { hi };
-    [-24.0, 0.0, 24.0].map(|turn| membership(Band(lo, hi), hour + turn, HOUR_SLACK)).into_iter().fold(0.0, f32::max)
+    let [energy, valence, tempo] = [session.energy, session.valence, session.tempo].map(moments::mean);
+    SessionProfile { energy, valence, tempo, new_artists: None }
 }
 
 /// The best rule, if it matches well enough; ties by order. Confidence is the margin over the second best rule, 0..1.
-fn recognise(rules: &[IntentRule], seen: &Observed) -> Option<Intent> {
+fn recognise(rules: &[IntentRule], seen: &SessionProfile, hour: f32) -> Option<Intent> {
     let (mut best, mut second): (Option<(&IntentRule, f32)>, f32) = (None, 0.0);
     for rule in rules {
-        let match_ = match_of(rule, seen);
+        let match_ = rule.match_of_plays(seen) * rule.match_of_hour(hour);
         match best {
             Some((_, most)) if match_ <= most => second = second.max(match_),
             _ => {
@@ -74,19 +33,88 @@ fn recognise(rules: &[IntentRule], seen: &Observed) -> Option<Intent> {
             }
         }
     }
-    let (rule, most) = best.filter(|(_, most)| *most >= LEAST_MATCH)?;
-    Some(Intent { label: Arc::clone(&rule.label), confidence: (most - second).clamp(0.0, 1.0) })
+    let (rule, most) = best.filter(|(_, most)| *most >= IntentRule::LEAST_MATCH)?;
+    let confidence = (most - second).clamp(0.0, 1.0);
+    Some(Intent { label: Arc::clone(&rule.label), confidence, mixture: Vec::new() })
 }
 
-/// Names the session's intent.
+/// Names the session's intent: by where its wanted plays lie among the bundle's prototypes or, where there are no such plays
+/// or no prototypes, by the bundle's rules. Then turns the request's dials by it.
 pub struct IntentSource {
     rules: Arc<[IntentRule]>,
+    prototypes: Option<Arc<IntentPrototypes>>,
+    vectors: Arc<ItemVectors>,
+    turns: Vec<IntentConfig>,
+    point: SessionPoint,
+    shares: Vec<f32>,
 }
 
 impl IntentSource {
-    /// Takes the bundle's rules; ties between them are decided by their order.
-    pub fn new(rules: Arc<[IntentRule]>) -> Self {
-        Self { rules }
+    /// Takes the bundle's rules, among which ties are decided by their order, its prototypes and the vectors that these are
+    /// of, and what intents turn.
+    pub fn new(
+        rules: Arc<[IntentRule]>,
+        prototypes: Option<Arc<IntentPrototypes>>,
+        vectors: Arc<ItemVectors>,
+        turns: Vec<IntentConfig>,
+    ) -> Self {
+        Self { rules, prototypes, vectors, turns, point: SessionPoint::default(), shares: Vec::new() }
+    }
+
+    /// The mixture over the prototypes' labels; leaves it in `shares`. Ties by the order of the prototypes.
+    fn mixture(&mut self, session: &SessionState) -> Option<Intent> {
+        let prototypes = self.prototypes.as_deref()?;
+        if !self.point.read(wanted(&session.window), &self.vectors) {
+            return None;
+        }
+        self.point.shares(prototypes, &mut self.shares);
+        let (labels, shares) = (prototypes.labels(), &self.shares);
+        let best = (0..shares.len()).reduce(|best, next| if shares[next] > shares[best] { next } else { best })?;
+        let parts = labels.iter().zip(shares);
+        let mut mixture: Vec<IntentShare> =
+            parts.map(|((label, _), share)| IntentShare { label: Arc::clone(label), share: *share }).collect();
+        mixture.sort_by(|a, b| by_score(a.share, b.share));
+        let confidence = prototypes.confidence(best, shares[best]);
+        Some(Intent { label: Arc::clone(&labels[best].0), confidence, mixture })
+    }
+
+    /// How sure it is that the session is for `label`, 0..1; over all labels at most 1.
+    fn weight(&self, intent: &Intent, label: &str) -> f32 {
+        match &self.prototypes {
+            Some(prototypes) if !intent.mixture.is_empty() => {
+                let at = prototypes.labels().iter().position(|(other, _)| **other == *label);
+                at.map_or(0.0, |at| prototypes.confidence(at, self.shares[at]))
+            }
+            _ if *intent.label == *label => intent.confidence,
+            _ => 0.0,
+        }
+    }
+
+    /// The dials, each moved towards what the intents that are configured want, by how sure these are.
+    fn turned(&self, context: &RequestContext, intent: Option<&Intent>) -> Dials {
+        let (request, base) = (&context.request, context.dials);
+        let mut dials = base;
+        let Some(intent) = intent else { return dials };
+        for turn in &self.turns {
+            let weight = self.weight(intent, &turn.label);
+            let towards = |dial: &mut f32, base: f32, wanted: f32| *dial += weight * (wanted - base);
+            if let Some(blend) = &turn.blend {
+                towards(&mut dials.blend.complete, base.blend.complete, blend.complete);
+                towards(&mut dials.blend.skip, base.blend.skip, blend.skip);
+                towards(&mut dials.blend.like, base.blend.like, blend.like);
+            }
+            // What a client gave is what it wants, and a dial at 0 is off.
+            if let Some(wanted) = turn.discovery.filter(|_| !request.given.discovery && base.discovery > 0.0) {
+                towards(&mut dials.discovery, base.discovery, wanted);
+            }
+            if let Some(wanted) = turn.diversity.filter(|_| !request.given.diversity && base.diversity > 0.0) {
+                towards(&mut dials.diversity, base.diversity, wanted);
+            }
+        }
+        // Rounding may leave the range by a little.
+        dials.discovery = dials.discovery.clamp(0.0, 1.0);
+        dials.diversity = dials.diversity.clamp(0.0, 1.0);
+        dials
     }
 }
 
@@ -95,70 +123,20 @@ impl ContextSource for IntentSource {
         "intent"
     }
 
-    /// `O(rules)`, no allocation; no intent where no rule matches well.
+    /// `O((plays + prototypes) * dim + rules)`; allocates the mixture that the answer carries. No intent where nothing wanted
+    /// was played and no rule matches well.
     fn load(&mut self, context: &RequestContext, _deadline: &Deadline) -> Result<ContextPatch, StageError> {
-        let request = &context.request;
-        let seen = Observed::of(&context.session, request.local_hour, request.now_ms);
-        Ok(ContextPatch::Intent(recognise(&self.rules, &seen)))
+        let (request, session) = (&context.request, &context.session);
+        let intent = self.mixture(session).or_else(|| {
+            let utc_hour = request.now_ms.rem_euclid(86_400_000) as f32 / 3_600_000.0;
+            let hour = request.local_hour.map_or(utc_hour, f32::from);
+            recognise(&self.rules, &profile(session), hour)
+        });
+        let dials = self.turned(context, intent.as_ref());
+        Ok(ContextPatch::Intent { intent, dials })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn rules() -> Vec<IntentRule> {
-        serde_json::from_str(
-            r#"[{"label":"workout","energy":[0.7,1.0],"tempo":[120,180]},
-                {"label":"sleep","energy":[0.0,0.3],"hours":[22,5]},
-                {"label":"commute","hours":[7,9]}]"#,
-        )
-        .unwrap()
-    }
-
-    fn seen(energy: f32, tempo: f32, hour: f32) -> Observed {
-        Observed { energy: Some(energy), valence: None, tempo: Some(tempo), hour }
-    }
-
-    fn label(seen: &Observed) -> Option<(String, f32)> {
-        recognise(&rules(), seen).map(|intent| (intent.label.to_string(), intent.confidence))
-    }
-
-    #[test]
-    fn names_sessions() {
-        assert_eq!(label(&seen(0.9, 130.0, 17.0)), Some(("workout".into(), 1.0)));
-        assert_eq!(label(&seen(0.1, 70.0, 2.0)), Some(("sleep".into(), 1.0)), "the band passes midnight");
-        assert_eq!(label(&seen(0.5, 90.0, 13.0)), None);
-        assert_eq!(
-            label(&seen(0.9, 130.0, 8.0)),
-            Some(("workout".into(), 0.0)),
-            "two rules match alike: no confidence"
-        );
-        let (name, confidence) = label(&seen(0.9, 110.0, 17.0)).unwrap();
-        assert!(name == "workout" && (confidence - 0.5).abs() < 1e-6, "half way down the slope");
-    }
-
-    #[test]
-    fn an_empty_session_is_named_by_the_hour_alone() {
-        let seen = Observed::of(&SessionState::default(), Some(8), 0);
-        assert_eq!(label(&seen), Some(("commute".into(), 1.0)));
-        assert_eq!(Observed::of(&SessionState::default(), None, 5_400_000).hour, 1.5);
-    }
-
-    #[test]
-    fn rules_read_and_write_the_same() {
-        let text = serde_json::to_string(&rules()).unwrap();
-        assert_eq!(serde_json::from_str::<Vec<IntentRule>>(&text).unwrap(), rules());
-        assert!(serde_json::from_str::<IntentRule>(r#"{"label":"x","enrgy":[0,1]}"#).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn never_fails_on_any_number(energy in any::<f32>(), tempo in any::<f32>(), hour in any::<f32>()) {
-            if let Some(intent) = recognise(&rules(), &seen(energy, tempo, hour)) {
-                prop_assert!((0.0..=1.0).contains(&intent.confidence));
-            }
-        }
-    }
-}
+#[path = "intent_tests.rs"]
+mod tests;

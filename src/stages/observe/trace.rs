@@ -23,6 +23,8 @@ pub struct Trace {
     read: Option<Box<[u8]>>,
     /// How many tracks had been added to the catalogue, and how many were taken down.
     pub catalogue: CatalogueMoment,
+    /// What tells the business rules that it went by from others.
+    pub rules: Option<Arc<str>>,
 }
 
 /// What tells two moments of a catalogue apart.
@@ -187,6 +189,7 @@ impl Observer for TraceObserver {
             read: self.read(context, answer),
             answer: answer.clone(),
             catalogue: (self.catalogue)(),
+            rules: context.rules.clone(),
         });
     }
 }

@@ -82,7 +82,7 @@ impl Ranker for MmoeRanker {
         if deadline.passed() {
             return Err(StageError::Late);
         }
-        let (weights, target) = (&context.knobs.blend, &context.request.target);
+        let (weights, target) = (&context.dials.blend, &context.request.target);
         let aimed = *target != Target::default();
         let blended = |row: usize, heads: &[f32]| {
             let track = candidates.tracks[row];
@@ -146,7 +146,7 @@ mod tests {
         let mut context = fixtures::context(request, fixtures::session(&[1, 2]), Default::default());
         context.user_vector = UnitVector::new(vec![1.0; 4], 4).ok();
         context.user_features = vec![0.0; USER_LEN];
-        context.knobs.blend = BlendWeights { complete: 2.0, skip: 1.0, like: 0.5 };
+        context.dials.blend = BlendWeights { complete: 2.0, skip: 1.0, like: 0.5 };
         context
     }
 

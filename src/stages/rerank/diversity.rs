@@ -17,7 +17,7 @@ const MIN_POOL: usize = 100;
 const SPARE: usize = 8;
 
 /// Fills the first `limit + 8` places one by one with the candidate of the highest `(1 - d) * relevance + d * gain`, where
-/// `d` = `request.diversity`, relevance is the score scaled to 0..1 over the pool, and the gain is what [`Dpp`] or [`Mmr`]
+/// `d` = `dials.diversity`, relevance is the score scaled to 0..1 over the pool, and the gain is what [`Dpp`] or [`Mmr`]
 /// says the candidate adds to those before it. The pool is the best `max(3 * limit, 100)`; what was not chosen follows in
 /// its old order. Scores stay: only places change.
 ///
@@ -83,7 +83,7 @@ impl<O: Objective> Reranker for Diversity<O> {
         order: &mut Vec<u32>,
         limit: usize,
     ) -> Result<(), StageError> {
-        let diversity = context.request.diversity;
+        let diversity = context.dials.diversity;
         if diversity == 0.0 || order.is_empty() || context.request.candidates.is_some() {
             return Ok(());
         }

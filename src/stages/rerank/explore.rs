@@ -164,7 +164,7 @@ impl Reranker for Explore {
         self.read.new_share = recorded.map_or_else(|| self.exposure.new_share(), |then| then.posteriors.new_share);
         let request = &context.request;
         let in_rank_order = |surface: &String| self.rules.rank_order_surfaces.contains(surface);
-        if request.discovery == 0.0
+        if context.dials.discovery == 0.0
             || !context.knobs.explore
             || order.len() <= limit
             || request.candidates.is_some()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::{CandidateSet, Popularity, RequestContext};
 use crate::pipeline::{Reranker, StageError};
 
-/// Subtracts `knobs.popularity_penalty * request.discovery * popularity` (global score, 0..1) from each score and sorts
+/// Subtracts `knobs.popularity_penalty * dials.discovery * popularity` (global score, 0..1) from each score and sorts
 /// again. With `discovery` = 0 nothing changes.
 #[derive(Debug)]
 pub struct PopularityPenalty {
@@ -33,7 +33,7 @@ impl Reranker for PopularityPenalty {
         order: &mut Vec<u32>,
         _limit: usize,
     ) -> Result<(), StageError> {
-        let weight = context.knobs.popularity_penalty * context.request.discovery;
+        let weight = context.knobs.popularity_penalty * context.dials.discovery;
         if weight == 0.0 || context.request.candidates.is_some() {
             return Ok(());
         }

@@ -1,7 +1,9 @@
 //! The rules, read off the configuration and looked up in a catalogue.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::in_force::{RuleSet, Rules};
 use crate::config::{RuleAction, RuleConfig};
 use crate::domain::{ArtistIx, Catalogue, GenreIx, Request, TrackIx};
 use crate::features::day_of;
@@ -17,11 +19,13 @@ pub(super) struct Rule {
     window_ms: (i64, i64),
 }
 
-/// All rules of a configuration with the rows of what they name. Rows are looked up anew when the catalogue got tracks.
-/// Clones share the rules, not the rows.
+/// All rules with the rows of what they name. Rows are looked up anew when there are other rules, and when the catalogue got
+/// tracks. Clones share the rules, not the rows.
 #[derive(Debug, Clone)]
 pub struct RuleBook {
-    rules: Arc<[Rule]>,
+    rules: Rules,
+    /// What `rows` are of.
+    set: Arc<RuleSet>,
     catalogue: Arc<Catalogue>,
     /// `Catalogue::additions` that `rows` are of.
     additions: Option<u64>,
@@ -36,26 +40,22 @@ pub(super) struct Rows {
     sorted_tracks: Option<Vec<TrackIx>>,
     artists: Option<Vec<ArtistIx>>,
     genres: Option<Vec<GenreIx>>,
+    labels: Option<Vec<String>>,
 }
 
 impl RuleBook {
-    /// Takes rules that `config` has checked; one whose moments cannot be read never holds.
-    pub fn new(rules: &[RuleConfig], catalogue: Arc<Catalogue>) -> Self {
-        let rule = |given: &RuleConfig| Rule {
-            name: given.name.as_str().into(),
-            action: given.action,
-            number: given.position.map(|from_1| from_1.saturating_sub(1)).or(given.places).or(given.count).unwrap_or(0),
-            window_ms: given.window_ms().unwrap_or((0, 0)),
-            given: given.clone(),
-        };
-        Self { rules: rules.iter().map(rule).collect(), catalogue, additions: None, rows: Vec::new() }
+    /// Takes rules that may be exchanged while it is used.
+    pub fn new(rules: Rules, catalogue: Arc<Catalogue>) -> Self {
+        let set = rules.now();
+        Self { rules, set, catalogue, additions: None, rows: Vec::new() }
     }
 
     /// What of the rules the catalogue does not have, and which pins a block by artist, genre or age keeps from being
     /// served; for people.
     pub fn findings(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for rule in self.rules.iter() {
+        let labels = self.known_labels();
+        for rule in &self.set.rules {
             let Rule { name, given, .. } = rule;
             let mut gone = |what: &str, id: &String, is_known: bool| {
                 if !is_known {
@@ -66,12 +66,13 @@ impl RuleBook {
             given.tracks.iter().for_each(|id| gone("track", id, self.catalogue.find(id).is_some()));
             given.artists.iter().for_each(|id| gone("artist", id, self.catalogue.find_artist(id).is_some()));
             given.genres.iter().for_each(|name| gone("genre", name, self.catalogue.find_genre(name) != GenreIx::NONE));
+            given.labels.iter().for_each(|name| gone("label", name, labels.contains(name.as_str())));
         }
         let mut own = self.clone();
         own.look_up();
-        for (pin, rows) in own.rules.iter().zip(&own.rows).filter(|(rule, _)| rule.action == RuleAction::Pin) {
-            for (block, blocked) in own.rules.iter().zip(&own.rows).filter(|(rule, _)| rule.action == RuleAction::Block)
-            {
+        let of = |action| own.set.rules.iter().zip(&own.rows).filter(move |(rule, _)| rule.action == action);
+        for (pin, rows) in of(RuleAction::Pin) {
+            for (block, blocked) in of(RuleAction::Block) {
                 let fits = |track: &&TrackIx| {
                     block.given.tracks.is_empty() && block.fits(blocked, **track, &own.catalogue, None)
                 };
@@ -86,17 +87,32 @@ impl RuleBook {
         found
     }
 
+    /// Those of the labels that rules name which a track has. Looks at all tracks where a rule names one.
+    fn known_labels(&self) -> BTreeSet<&str> {
+        let named: BTreeSet<&str> =
+            self.set.rules.iter().flat_map(|rule| &rule.given.labels).map(String::as_str).collect();
+        if named.is_empty() {
+            return named;
+        }
+        let tracks = (0..self.catalogue.len() as u32).map(|row| self.catalogue.track(TrackIx(row)));
+        tracks.filter_map(|track| track.label.as_deref()).filter(|label| named.contains(label)).collect()
+    }
+
     /// The rules of some actions that hold for a request, by number and in order, with their rows. Looks rows up where
-    /// the catalogue changed.
+    /// rules or catalogue changed.
     pub(super) fn holding<'a>(
         &'a mut self,
         request: &'a Request,
         actions: &'static [RuleAction],
     ) -> impl Iterator<Item = (usize, &'a Rule, &'a Rows)> + Clone {
+        if !self.rules.are(&self.set) {
+            self.set = self.rules.now();
+            self.additions = None;
+        }
         if self.additions != Some(self.catalogue.additions()) {
             self.look_up();
         }
-        let all = self.rules.iter().zip(&self.rows).enumerate().map(|(at, (rule, rows))| (at, rule, rows));
+        let all = self.set.rules.iter().zip(&self.rows).enumerate().map(|(at, (rule, rows))| (at, rule, rows));
         all.filter(move |(_, rule, _)| actions.contains(&rule.action) && rule.holds(request))
     }
 
@@ -117,14 +133,26 @@ impl RuleBook {
                 sorted_tracks,
                 artists: given(&rule.given.artists).then(|| sorted(artists)),
                 genres: given(&rule.given.genres).then(|| sorted(genres.filter(|genre| *genre != GenreIx::NONE))),
+                labels: given(&rule.given.labels).then(|| sorted(rule.given.labels.iter().cloned())),
                 tracks,
             }
         };
-        self.rows = self.rules.iter().map(rows).collect();
+        self.rows = self.set.rules.iter().map(rows).collect();
     }
 }
 
 impl Rule {
+    /// A rule that `config` has checked; one whose moments cannot be read never holds.
+    pub(super) fn new(given: &RuleConfig) -> Self {
+        Self {
+            name: given.name.as_str().into(),
+            action: given.action,
+            number: given.position.map(|from_1| from_1.saturating_sub(1)).or(given.places).or(given.count).unwrap_or(0),
+            window_ms: given.window_ms().unwrap_or((0, 0)),
+            given: given.clone(),
+        }
+    }
+
     /// Whether it holds for a request.
     fn holds(&self, request: &Request) -> bool {
         let given = &self.given;
@@ -141,6 +169,10 @@ impl Rule {
         holds(&rows.sorted_tracks)
             && rows.artists.as_ref().is_none_or(|list| list.binary_search(&catalogue.artist_of(track)).is_ok())
             && rows.genres.as_ref().is_none_or(|list| list.binary_search(&catalogue.genre_of(track)).is_ok())
+            && rows.labels.as_ref().is_none_or(|list| {
+                let label = catalogue.track(track).label.as_deref();
+                label.is_some_and(|own| list.binary_search_by(|one| one.as_str().cmp(own)).is_ok())
+            })
             && match (self.given.fresh_days, now_ms) {
                 (None, _) | (_, None) => true,
                 (Some(days), Some(now_ms)) => {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::RuleConfig;
 use crate::domain::{CandidateSet, Catalogue, Request, RequestContext, Retrieved, Source, TrackIx};
-use crate::pipeline::{CandidateFilter, Deadline, Reranker, Retriever, RuleEffect};
+use crate::pipeline::{CandidateFilter, ContextPatch, ContextSource, Deadline, Reranker, Retriever, RuleEffect};
 use crate::stages::fixtures;
 
 fn rules(text: &str) -> Vec<RuleConfig> {
@@ -16,11 +16,12 @@ fn rules(text: &str) -> Vec<RuleConfig> {
     toml::from_str::<File>(text).unwrap().rules
 }
 
-/// Thirty tracks by ten artists; every fourth is jazz, every fifth came out on day 100.
+/// Thirty tracks by ten artists; every fourth is jazz, every fifth came out on day 100, every sixth has no label.
 fn catalogue() -> Arc<Catalogue> {
     fixtures::catalogue(30, |row, track| {
         track.genre = Some(if row % 4 == 0 { "jazz" } else { "rock" }.into());
         track.release_day = Some(if row % 5 == 0 { 100 } else { 10 });
+        track.label = (row % 6 != 0).then(|| format!("label {}", row % 3));
     })
 }
 
@@ -31,7 +32,7 @@ fn context(market: &str) -> RequestContext {
 
 /// The first `listed` of thirty tracks are the list; gives the new one, and what each rule did.
 fn apply(text: &str, market: &str, listed: u32) -> (Vec<u32>, Vec<RuleEffect>) {
-    let mut stage = ApplyRules::new(RuleBook::new(&rules(text), catalogue()));
+    let mut stage = ApplyRules::new(RuleBook::new(Rules::new(&rules(text)), catalogue()));
     let mut candidates = CandidateSet::default();
     (0..30).for_each(|row| candidates.push(Retrieved { track: TrackIx(row), score: 0.0 }, Source::TwoTower));
     let mut scores: Vec<f32> = (0..30).map(|row| -(row as f32)).collect();
@@ -78,7 +79,7 @@ fn contradictions_have_the_outcome_that_is_documented() {
 fn blocks_remove_and_say_who_did() {
     let text = "[[rules]]\nname='a'\naction='block'\ngenres=['jazz']\n[[rules]]\nname='b'\naction='block'\n\
                 artists=['a0']\nmarkets=['SE']\n[[rules]]\nname='c'\naction='block'\ntracks=['gone']";
-    let mut filter = RuleBlock::new(RuleBook::new(&rules(text), catalogue()));
+    let mut filter = RuleBlock::new(RuleBook::new(Rules::new(&rules(text)), catalogue()));
     let tracks: Vec<TrackIx> = (0..6).map(TrackIx).collect();
     let mut removed = vec![false, false, true, false, false, false];
     filter.mark(&context("SE"), &tracks, &mut removed);
@@ -93,14 +94,15 @@ fn blocks_remove_and_say_who_did() {
 fn pins_are_proposed_and_found_when_they_come() {
     let catalogue = catalogue();
     let text = "[[rules]]\nname='a'\naction='pin'\ntracks=['t3','new']\nposition=1\nmarkets=['SE']\n\
-                [[rules]]\nname='b'\naction='block'\nartists=['a1','nobody']\ngenres=['polka']\n\
+                [[rules]]\nname='b'\naction='block'\nartists=['a1','nobody']\ngenres=['polka']\nlabels=['label 2','nowhere']\n\
                 [[rules]]\nname='c'\naction='block'\nartists=['a1']";
-    let book = RuleBook::new(&rules(text), Arc::clone(&catalogue));
+    let book = RuleBook::new(Rules::new(&rules(text)), Arc::clone(&catalogue));
     let until = "it counts for nothing until it comes";
     let expected = [
         format!("rule `a`: the catalogue has no track \"new\": {until}"),
         format!("rule `b`: the catalogue has no artist \"nobody\": {until}"),
         format!("rule `b`: the catalogue has no genre \"polka\": {until}"),
+        format!("rule `b`: the catalogue has no label \"nowhere\": {until}"),
         "rule `a`: `c` blocks track \"t3\", which is not served while both hold".into(),
     ];
     assert_eq!(book.findings(), expected);
@@ -122,6 +124,7 @@ fn is_about(rule: &RuleConfig, catalogue: &Catalogue, row: u32) -> bool {
     has(&rule.tracks, track.track_id.as_str())
         && has(&rule.artists, track.artist_id.as_str())
         && has(&rule.genres, track.genre.as_deref().unwrap())
+        && has(&rule.labels, track.label.as_deref().unwrap_or("(none)"))
         && rule.fresh_days.is_none_or(|days| (0..=days as i32).contains(&(101 - track.release_day.unwrap())))
 }
 
@@ -133,19 +136,52 @@ proptest! {
     fn what_a_rule_is_about_is_what_the_catalogue_says(
         tracks in prop::collection::vec(0usize..34, 0..4), artists in prop::collection::vec(0usize..12, 0..4),
         genre in prop::option::of(prop::sample::select(vec!["jazz", "rock", "polka"])),
-        fresh_days in prop::option::of(0u32..120),
+        labels in prop::collection::vec(0usize..4, 0..3), fresh_days in prop::option::of(0u32..120),
     ) {
         let catalogue = catalogue();
         let mut rule = rules("[[rules]]\nname='x'\naction='block'\n").remove(0);
         rule.tracks = tracks.iter().map(|row| format!("t{row}")).collect();
         rule.artists = artists.iter().map(|row| format!("a{row}")).collect();
         rule.genres = genre.iter().map(|&name| name.to_owned()).collect();
+        rule.labels = labels.iter().map(|number| format!("label {number}")).collect();
         rule.fresh_days = fresh_days;
-        let mut filter = RuleBlock::new(RuleBook::new(std::slice::from_ref(&rule), Arc::clone(&catalogue)));
+        let mut filter = RuleBlock::new(RuleBook::new(Rules::new(std::slice::from_ref(&rule)), Arc::clone(&catalogue)));
         let mut removed = vec![false; 30];
         filter.mark(&context("SE"), &(0..30).map(TrackIx).collect::<Vec<_>>(), &mut removed);
         for row in 0..30 {
             prop_assert_eq!(removed[row as usize], is_about(&rule, &catalogue, row), "{}", row);
         }
     }
+}
+
+#[test]
+fn a_lane_takes_other_rules_over_when_a_request_begins() {
+    let block = |track: &str| rules(&format!("[[rules]]\nname='b'\naction='block'\ntracks=['{track}']"));
+    let (in_force, of_lane) = (Rules::new(&[]), Rules::new(&[]));
+    let book = RuleBook::new(of_lane.clone(), catalogue());
+    let mut source = RuleSource::new(in_force.clone(), of_lane);
+    assert!(source.is_vital());
+    let (mut filter, mut other) = (RuleBlock::new(book.clone()), RuleBlock::new(book));
+    let removed = |filter: &mut RuleBlock| {
+        let mut removed = vec![false; 3];
+        filter.mark(&context("SE"), &[TrackIx(0), TrackIx(1), TrackIx(2)], &mut removed);
+        removed.iter().position(|gone| *gone)
+    };
+    let mut begin = || match source.load(&context("SE"), &Deadline::after_checks(0)) {
+        Ok(ContextPatch::Rules(digest)) => digest,
+        patch => panic!("{patch:?}"),
+    };
+    let none = begin();
+    assert_eq!(removed(&mut filter), None);
+    in_force.set(&block("t1"));
+    assert_eq!(removed(&mut filter), None, "this request goes by the rules with which it began");
+    let first = begin();
+    assert_eq!((removed(&mut filter), removed(&mut other)), (Some(1), Some(1)));
+    in_force.set(&block("t2"));
+    assert_eq!(removed(&mut other), Some(1));
+    let second = begin();
+    assert_eq!((removed(&mut filter), removed(&mut other)), (Some(2), Some(2)));
+    in_force.set(&block("t1"));
+    assert_eq!(begin(), first, "the same rules are told as the same");
+    assert!(none != first && first != second && none != second);
 }
