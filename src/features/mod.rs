@@ -23,6 +23,7 @@ pub mod moments;
 mod numbers;
 pub mod profile;
 mod reducer;
+mod reference;
 pub mod schema;
 mod seen;
 pub mod session;
@@ -33,6 +34,7 @@ mod tally;
 #[cfg(test)]
 pub(crate) mod testing;
 mod user_columns;
+mod watched;
 
 pub use anchor::{anchor, sounding};
 pub use antecedents::{ANTECEDENTS, Antecedents};
@@ -45,6 +47,10 @@ pub use history::{History, SIGNALS_LEN};
 pub use item_columns::{ITEM_LEN, ItemColumns, day_of};
 pub use logged::{Contest, LoggedAnswer, LoggedRow, Ranked, RankedTap, is_sampled};
 pub use reducer::{Applied, ApplyError, EndedPlay, Reducer, local_hour};
+#[cfg(test)]
+pub(crate) use reference::tests as reference_testing;
+pub use reference::{ColumnDrift, Reference, ReferenceColumn, Sample, SeenRow, Spread};
 pub use signals::{ASSUMED_DURATION_MS, Verdict, grade, is_terminal};
 pub use state::{StateFigures, StateStore};
 pub use user_columns::{USER_LEN, user_columns};
+pub use watched::Block;

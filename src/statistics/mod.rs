@@ -2,6 +2,7 @@
 //! every one of them is the listener, for what one listener does is not independent. Distributions come from `statrs`.
 
 mod cuped;
+mod divergence;
 mod estimate;
 mod holm;
 mod mismatch;
@@ -14,6 +15,7 @@ mod sequence;
 mod simulation_tests;
 
 pub use cuped::{Adjusted, Unit, adjust};
+pub use divergence::{Divergence, bin_of, divergence, quantile_edges};
 pub use estimate::{Estimate, normal_interval, normal_p, quantile};
 pub use holm::holm;
 pub use mismatch::mismatch_p;
