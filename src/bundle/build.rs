@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::count::{Counted, count_plays};
 use super::embed::embed;
-use super::layout::{CARD, GLOBAL_TOP, INTENTS, PARITY, POPULARITY, PROTOTYPES, RULES, TRACKS, VECTORS};
+use super::layout::{CARD, GLOBAL_TOP, INTENTS, PARITY, POPULARITY, PROTOTYPES, REFERENCE, RULES, TRACKS, VECTORS};
 use super::manifest::{FORMAT, MANIFEST, Manifest, ModelEntry, check_version};
 use super::sources::{self, AsOf, RowsSchema};
 use super::staging::Staging;
 use super::{
-    BundleError, FileEntry, Folded, changes, digest, intents, layout, parts, plays, prototypes, prototypes_file,
+    BundleError, FileEntry, Folded, changes, digest, intents, layout, parts, plays, prototypes, prototypes_file, reference,
     rules_file, vectors_file,
 };
 use crate::config::{IndexConfig, SignalConfig};
@@ -121,6 +121,9 @@ pub fn build(
 
     progress(Progress { step: "files", done: 0, total: 0 });
     write_files(&staging, config, &catalogue, &counted, &popularity, &index)?;
+    if let Some(ranker) = &models.ranker {
+        write_reference(&staging, &config.rows, ranker)?;
+    }
     let manifest = manifest(&staging, config, &catalogue, &rows, &counted, &models, &index)?;
     let text = manifest.to_text().map_err(|fault| BundleError::file(MANIFEST, fault))?;
     staging.write(MANIFEST, text.as_bytes())?;
@@ -131,6 +134,7 @@ pub fn build(
 /// The models that go into the bundle, checked.
 struct Models {
     item_tower: Model,
+    ranker: Option<Model>,
     entries: BTreeMap<String, ModelEntry>,
     dim: usize,
 }
@@ -146,15 +150,16 @@ impl Models {
         let user_tower = Model::load(runtime, ModelKind::UserTower, dim, user_tower)?;
         OrtUserTower::new(&user_tower)?;
         let item_tower = Model::load(runtime, ModelKind::ItemTower, dim, read(ModelKind::ItemTower)?)?;
-        let mut models = vec![user_tower, item_tower.clone()];
-        for kind in [ModelKind::Ranker, ModelKind::FirstPhase] {
-            if directory.join(kind.file()).exists() {
-                models.push(Model::load(runtime, kind, dim, read(kind)?)?);
-            }
-        }
+        let optional = |kind: ModelKind| {
+            let there = directory.join(kind.file()).exists();
+            let load = || Ok::<_, BundleError>(Model::load(runtime, kind, dim, read(kind)?)?);
+            there.then(load).transpose()
+        };
+        let (ranker, first_phase) = (optional(ModelKind::Ranker)?, optional(ModelKind::FirstPhase)?);
+        let models = [Some(&user_tower), Some(&item_tower), ranker.as_ref(), first_phase.as_ref()];
         let entry = |model: &Model| (model.kind().name().to_owned(), ModelEntry::from(model));
-        let entries = models.iter().map(entry).collect();
-        Ok(Self { item_tower, entries, dim })
+        let entries = models.into_iter().flatten().map(entry).collect();
+        Ok(Self { item_tower, ranker, entries, dim })
     }
 }
 
@@ -200,6 +205,14 @@ fn naming_rules(config: &BuildConfig) -> Result<Vec<IntentRule>, BundleError> {
     intents::parse(&text).map_err(|fault| BundleError::path(path, fault))
 }
 
+/// Writes the reference of the rows that a ranker was trained on, where they are there.
+pub(super) fn write_reference(staging: &Staging, rows: &Path, ranker: &Model) -> Result<(), BundleError> {
+    match reference::of_rows(rows, ranker)? {
+        Some(reference) => staging.write(REFERENCE, &json(REFERENCE, &reference)?),
+        None => Ok(()),
+    }
+}
+
 fn json<T: serde::Serialize>(file: &str, value: &T) -> Result<Vec<u8>, BundleError> {
     serde_json::to_vec_pretty(value).map_err(|e| BundleError::file(file, e))
 }
@@ -232,7 +245,7 @@ fn manifest(
 }
 
 /// The UTC date of the data and the beginning of a digest over all files: the same bundle has the same name.
-fn version(as_of_ms: i64, files: &[FileEntry]) -> String {
+pub(super) fn version(as_of_ms: i64, files: &[FileEntry]) -> String {
     let all: String = files.iter().map(|file| format!("{} {}\n", file.name, file.sha256)).collect();
     let digest = digest::of_bytes(all.as_bytes());
     let date = jiff::Timestamp::from_millisecond(as_of_ms).map(|instant| instant.strftime("%Y-%m-%d").to_string());

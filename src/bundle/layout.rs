@@ -25,6 +25,8 @@ pub(super) const INTENTS: &str = "intents.json";
 pub(super) const PROTOTYPES: &str = "intent_prototypes.json";
 /// What PyTorch computed for a few rows.
 pub(super) const PARITY: &str = "parity.json";
+/// What the ranker's inputs and heads looked like in training.
+pub(super) const REFERENCE: &str = "reference.json";
 /// What the models are and how good they were, for people.
 pub(super) const CARD: &str = "model_card.md";
 /// The links of the HNSW index.
@@ -63,6 +65,7 @@ const PARTS: &[Part] = &[
     Part { name: INTENTS, required: true, max_bytes: MIB },
     Part { name: PROTOTYPES, required: false, max_bytes: 64 * MIB },
     Part { name: PARITY, required: false, max_bytes: 64 * MIB },
+    Part { name: REFERENCE, required: false, max_bytes: MIB },
     Part { name: CARD, required: false, max_bytes: MIB },
     Part { name: GRAPH, required: false, max_bytes: 512 * GIB },
     Part { name: FLAT, required: false, max_bytes: 512 * GIB },
@@ -84,6 +87,15 @@ pub(super) fn faults(directory: &Path, manifest: &Manifest) -> Vec<BundleError> 
         Some(BundleError::file(part.name, fault))
     }));
     faults
+}
+
+/// Checks one file by itself, for those who need no more of a bundle.
+pub(super) fn sound(directory: &Path, manifest: &Manifest, name: &str) -> Result<(), BundleError> {
+    let known = PARTS.iter().find(|part| part.name == name).zip(manifest.file(name));
+    match known.and_then(|(part, entry)| file_fault(directory, part, entry.bytes, &entry.sha256)) {
+        Some(fault) => Err(BundleError::file(name, fault)),
+        None => Ok(()),
+    }
 }
 
 fn listing_faults(manifest: &Manifest) -> Vec<BundleError> {

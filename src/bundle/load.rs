@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{BundleError, Manifest, layout, parts};
 use crate::config::Config;
 use crate::domain::{Catalogue, IntentPrototypes, IntentRule, ItemVectors, Popularity, SequentialRules};
+use crate::features::Reference;
 use crate::index::IndexHandle;
 use crate::inference::{Model, ModelKind, OrtItemTower, Runtime};
 
@@ -34,6 +35,8 @@ pub struct Bundle {
     pub index: IndexHandle,
     /// Listener to vector.
     pub user_tower: Model,
+    /// What the ranker's inputs and heads looked like in training; a bundle without it cannot tell drift.
+    pub reference: Option<Arc<Reference>>,
     /// Candidates to probabilities; a bundle without one serves at rung `retrieval_order`.
     pub ranker: Option<Model>,
     /// Candidates to probabilities, coarsely: where `ranking.first_phase` asks for it.
@@ -64,6 +67,7 @@ impl Bundle {
             user_tower: parts::required_model(directory, &manifest, runtime, ModelKind::UserTower)?,
             ranker: parts::model(directory, &manifest, runtime, ModelKind::Ranker)?,
             first_phase: parts::model(directory, &manifest, runtime, ModelKind::FirstPhase)?,
+            reference: parts::reference(directory, &manifest)?.map(Arc::new),
             index: parts::index(directory, &manifest, &config.index, Arc::clone(&vectors))?,
             catalogue: Arc::new(catalogue),
             popularity: Arc::new(popularity),
@@ -89,4 +93,23 @@ impl Bundle {
         let model = parts::required_model(&self.directory, &self.manifest, runtime, ModelKind::ItemTower)?;
         Ok(OrtItemTower::new(&model)?)
     }
+}
+
+/// Reads the ranker of the bundle in `directory` alone; `None` where it has none.
+///
+/// # Errors
+/// The manifest, or a model that is altered or is none.
+pub fn read_ranker(directory: &Path, runtime: &Runtime) -> Result<Option<Model>, BundleError> {
+    let manifest = Manifest::read(directory)?;
+    layout::sound(directory, &manifest, ModelKind::Ranker.file())?;
+    parts::model(directory, &manifest, runtime, ModelKind::Ranker)
+}
+
+/// Reads the reference of the bundle in `directory` alone; `None` where it has none.
+///
+/// # Errors
+/// It is altered or does not fit this build.
+pub fn read_reference(directory: &Path, manifest: &Manifest) -> Result<Option<Reference>, BundleError> {
+    layout::sound(directory, manifest, layout::REFERENCE)?;
+    parts::reference(directory, manifest)
 }

@@ -18,13 +18,16 @@ mod parts;
 mod plays;
 mod prototypes;
 mod prototypes_file;
+mod reference;
 mod rules;
 mod rules_file;
+mod scored_rows;
 mod session_sample;
 mod sources;
 mod staging;
 #[cfg(test)]
 mod tests;
+mod update;
 pub mod vectors_file;
 mod verify;
 
@@ -35,8 +38,10 @@ pub use error::BundleError;
 pub use inspect::{intents_table, model_card};
 pub use intents::default_rules;
 pub use layout::VECTORS;
-pub use load::Bundle;
+pub use load::{Bundle, read_ranker, read_reference};
 pub use manifest::{FORMAT, FileEntry, MANIFEST, Manifest, ModelEntry, Sizes};
 pub use plays::PlayCounter;
+pub use scored_rows::{TrainingRow, each_scored};
 pub use sources::{AsOf, RowsSchema};
+pub use update::{UpdateConfig, update};
 pub use verify::{Report, verify};

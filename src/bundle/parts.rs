@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::layout::{GLOBAL_TOP, INTENTS, PARITY, POPULARITY, PROTOTYPES, RULES, TRACKS, VECTORS};
+use super::layout::{GLOBAL_TOP, INTENTS, PARITY, POPULARITY, PROTOTYPES, REFERENCE, RULES, TRACKS, VECTORS};
 use super::manifest::{Manifest, Sizes};
 use super::plays::PlaysRow;
 use super::{BundleError, intents, layout, plays, prototypes_file, rules_file, vectors_file};
@@ -12,7 +12,7 @@ use crate::config::{Engine, IndexConfig};
 use crate::domain::{
     Catalogue, GLOBAL_TOP_LEN, IntentPrototypes, IntentRule, ItemVectors, Popularity, SequentialRules, TrackId, TrackIx,
 };
-use crate::features::{self, ItemColumns};
+use crate::features::{self, ItemColumns, Reference};
 use crate::index::{self, IndexHandle};
 use crate::inference::parity::Parity;
 use crate::inference::{Model, ModelKind, Runtime};
@@ -143,4 +143,12 @@ pub(super) fn parity(directory: &Path, manifest: &Manifest) -> Result<Option<Par
         return Ok(None);
     }
     Parity::parse(&bytes(directory, PARITY)?).map(Some).map_err(|fault| BundleError::file(PARITY, fault))
+}
+
+/// The reference that drift is told against, if the bundle has one.
+pub(super) fn reference(directory: &Path, manifest: &Manifest) -> Result<Option<Reference>, BundleError> {
+    if manifest.file(REFERENCE).is_none() {
+        return Ok(None);
+    }
+    Reference::parse(&bytes(directory, REFERENCE)?).map(Some).map_err(|fault| BundleError::file(REFERENCE, fault))
 }

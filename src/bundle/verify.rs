@@ -51,6 +51,9 @@ pub fn verify(directory: &Path, config: &Config, runtime: &Runtime) -> Report {
     if is_sound(&[layout::RULES]) {
         report.keep(parts::rules(directory, &manifest));
     }
+    if is_sound(&[layout::REFERENCE]) {
+        report.keep(parts::reference(directory, &manifest));
+    }
     if is_sound(&[layout::INTENTS]) {
         report.keep(parts::intents(directory));
     }

@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::common::ConfigArgs;
 use super::progress::Steps;
-use crate::bundle::{self, AsOf, BuildConfig, Folded, Manifest};
+use crate::bundle::{self, AsOf, BuildConfig, Folded, Manifest, UpdateConfig};
 use crate::inference::Runtime;
 
 /// Builds and looks at bundles, the unit of deployment
@@ -18,6 +18,11 @@ pub(super) enum Command {
             --changes segue-data/catalogue.ndjson"
     )]
     Build(BuildArgs),
+    /// Makes a bundle of another one with a new ranker: nothing is embedded, counted or indexed again
+    #[command(
+        after_help = "Example:\n  segue bundle update --from models/demo --models out/models --rows out/rows --out out/next"
+    )]
+    Update(UpdateArgs),
     /// Checks every file of a bundle and reports every fault
     #[command(after_help = "Example:\n  segue bundle verify models/demo")]
     Verify(VerifyArgs),
@@ -57,6 +62,27 @@ pub(super) struct BuildArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct UpdateArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The bundle that all but the ranker is taken from
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The models directory with the new ranker.onnx
+    #[arg(long, value_name = "DIR")]
+    models: PathBuf,
+    /// The rows that it was trained on
+    #[arg(long, value_name = "DIR")]
+    rows: PathBuf,
+    /// Where the bundle goes; must not exist
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The bundle's version; absent: made from its date and content
+    #[arg(long, value_name = "TEXT")]
+    bundle_version: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -76,6 +102,7 @@ pub(super) struct InspectArgs {
 pub(super) fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Build(args) => build(args),
+        Command::Update(args) => update(args),
         Command::Verify(args) => verify(&args),
         Command::Inspect(args) => inspect(&args),
     }
@@ -104,6 +131,16 @@ fn build(args: BuildArgs) -> anyhow::Result<()> {
             changes.display()
         );
     }
+    Ok(())
+}
+
+fn update(args: UpdateArgs) -> anyhow::Result<()> {
+    let config = args.config.load(&[])?;
+    let runtime = Runtime::open(&config.inference)?;
+    let UpdateArgs { from, models, rows, out, bundle_version: version, .. } = args;
+    let manifest = bundle::update(&UpdateConfig { from, models, rows, out: out.clone(), version }, &runtime)?;
+    println!("{}", out.display());
+    print!("{}", manifest.table());
     Ok(())
 }
 
