@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -112,6 +112,9 @@ impl Engine {
         let mut wiring = Wiring::new(&config, Arc::clone(&bundle), Arc::clone(&state));
         let changes = (config.events.store == EventStore::Disk).then(|| config.events.data_dir.join(CHANGES_FILE));
         report_rules(&config.rules, &bundle);
+        if wiring.drift().is_none() && config.drift.candidates > 0 {
+            tracing::info!(bundle = %bundle.version, "the bundle holds no reference.json: drift is not told");
+        }
         let live_tracks = LiveTracks::open(runtime, &wiring, changes.as_deref(), config.catalogue.max_added)?;
         let feature_log = log_features(&config, &mut wiring, live_tracks.log_id(), &metrics)?;
         let count = match config.lanes.count {
@@ -403,6 +406,10 @@ impl Engine {
         exploration.promoted.set(self.state().completions().promoted() as i64);
         exploration.coverage.set(exposure.distinct() as f64 / catalogue.len().max(1) as f64);
         exploration.top_artists.set(exposure.top_artists_share(catalogue.artist_count()));
+        if let Some(drift) = self.wiring.drift() {
+            let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+            drift.tell(now_ms, &self.metrics.drift);
+        }
         self.metrics.render()
     }
 }

@@ -1,5 +1,6 @@
 //! Wiring: the only place that names concrete adapters and the order of stages.
 
+mod drift;
 mod engine;
 mod exports;
 mod live_tracks;
@@ -10,6 +11,7 @@ mod snapshots;
 mod stream;
 mod wiring;
 
+pub use drift::Drift;
 pub use engine::{AppError, Engine};
 pub use live_tracks::{ChangeError, Put};
 pub use rehearse::{Asked, Explained, RehearsalError, ReplayChanges, ReplayError, Replayed};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::AppError;
+use super::{AppError, Drift};
 use crate::bundle::Bundle;
 use crate::config::{Config, DiversityMethod};
 use crate::domain::Rung;
@@ -57,6 +57,7 @@ pub struct Wiring {
     explicit: Explicit,
     licence: Licence,
     rules: Rules,
+    drift: Option<Drift>,
     features: Option<FeatureSink>,
 }
 
@@ -89,6 +90,7 @@ impl Wiring {
             explicit: Explicit::new(Arc::clone(catalogue)),
             licence: Licence::new(Arc::clone(catalogue)),
             rules: Rules::new(&config.rules),
+            drift: Drift::new(&config.drift, bundle.reference.as_ref()),
             features: None,
             bundle,
         }
@@ -114,6 +116,11 @@ impl Wiring {
         &self.exposure
     }
 
+    /// What is told of drift, where it is.
+    pub fn drift(&self) -> Option<&Drift> {
+        self.drift.as_ref()
+    }
+
     /// The business rules in force. Others hold from the next request on.
     pub fn rules(&self) -> &Rules {
         &self.rules
@@ -134,10 +141,9 @@ impl Wiring {
     /// # Errors
     /// If a model does not open.
     pub fn serving(&self, metrics: &Arc<Metrics>, traces: &TraceStore) -> Result<PipelineBuilder, AppError> {
-        let features = self.features.clone().map(|sink| (RankedTap::default(), sink));
-        let tap = features.as_ref().map(|(tap, _)| RankedTap::clone(tap));
+        let tap = (self.features.is_some() || self.drift.is_some()).then(RankedTap::default);
         let builder = self
-            .stages(tap)?
+            .stages(tap.clone())?
             .observer(ServedObserver::new(Arc::clone(&self.state)))
             .observer(self.observe_exposure(metrics))
             .detailed(traces.is_on());
@@ -146,8 +152,14 @@ impl Wiring {
             false => builder,
         };
         let builder = builder.observer(MetricsObserver::new(Arc::clone(metrics)));
-        Ok(match features {
-            Some((tap, sink)) => builder.observer(FeatureObserver::new(tap, sink)),
+        let Some(tap) = tap else { return Ok(builder) };
+        let builder = match &self.drift {
+            Some(drift) => builder.observer(drift.observer(RankedTap::clone(&tap))),
+            None => builder,
+        };
+        // Last: it empties the tap.
+        Ok(match &self.features {
+            Some(sink) => builder.observer(FeatureObserver::new(tap, sink.clone())),
             None => builder,
         })
     }

@@ -4,6 +4,7 @@
 mod check;
 mod differences;
 mod digest;
+mod drift;
 mod experiments;
 mod exploration;
 mod faults;
@@ -21,6 +22,7 @@ mod trace;
 
 pub use differences::{Difference, differences};
 pub use digest::{rules_digest, section_digests};
+pub use drift::{DriftConfig, RetrainConfig};
 pub use experiments::{ArmConfig, ExperimentConfig, Setting, parts as experiment_parts};
 pub use exploration::{CompletionConfig, ExplorationConfig};
 pub use faults::{ConfigFaults, Fault, Origin, Problem};

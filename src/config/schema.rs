@@ -7,12 +7,15 @@ use toml::{Table, Value};
 use super::Config;
 
 /// Keys that have no default, hence are not in the serialised default configuration. All are written as text.
-const WITHOUT_DEFAULT: [&str; 6] = [
+const WITHOUT_DEFAULT: [&str; 9] = [
     "bundle",
     "events.export.dir",
     "events.fluvio.endpoint",
     "feature_log.dir",
     "inference.library",
+    "retrain.command",
+    "retrain.file",
+    "retrain.webhook",
     "server.admin_listen",
 ];
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{
-    ExperimentConfig, ExplorationConfig, FeatureLogConfig, IntentConfig, RerankConfig, RetrievalConfig, RuleConfig,
-    SignalConfig, TraceConfig,
+    DriftConfig, ExperimentConfig, ExplorationConfig, FeatureLogConfig, IntentConfig, RerankConfig, RetrainConfig,
+    RetrievalConfig, RuleConfig, SignalConfig, TraceConfig,
 };
 use crate::domain::Knobs;
 
@@ -50,6 +50,10 @@ pub struct Config {
     pub events: EventsConfig,
     /// What the ranker saw, for training.
     pub feature_log: FeatureLogConfig,
+    /// How requests differ from what the bundle was trained on.
+    pub drift: DriftConfig,
+    /// When a new ranker is asked for.
+    pub retrain: RetrainConfig,
     /// Answers that are kept with how they came about.
     pub trace: TraceConfig,
     /// Blend and re-ranking at start; changeable while it runs.

@@ -2,6 +2,7 @@
 //! request on.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::in_flight::InFlight;
 use super::order::Order;
@@ -95,7 +96,7 @@ impl Ingest {
         admitted.sort_by_key(|(_, event)| event.ts_ms);
         let (places, accepted): (Vec<usize>, Vec<Event>) = admitted.into_iter().unzip();
         if !accepted.is_empty() {
-            for (place, reason, letter) in self.store(&accepted, None)? {
+            for (place, reason, letter) in self.store(&accepted, None, now_ms)? {
                 outcomes[places[place]] = EventOutcome::Rejected(reason);
                 letters.push(letter);
             }
@@ -106,17 +107,29 @@ impl Ingest {
         Ok(outcomes)
     }
 
-    /// Appends events to the log and applies them in its order. Returns those that the state refused: their place, why,
+    /// Appends events that came at `now_ms` to the log and applies them in its order. Returns those that the state refused: their place, why,
     /// and the dead letter.
-    fn store(&self, events: &[Event], from: Option<&Position>) -> Result<Vec<(usize, String, Letter)>, EventLogError> {
+    fn store(
+        &self,
+        events: &[Event],
+        from: Option<&Position>,
+        now_ms: i64,
+    ) -> Result<Vec<(usize, String, Letter)>, EventLogError> {
+        let begun = Instant::now();
         let offsets = self.log.take_in(events, from).inspect_err(|_| {
             events.iter().for_each(|event| self.state.forget(&event.user_id, &event.event_id));
         })?;
         let _turn = self.order.turn(offsets.clone());
+        let origin = if from.is_some() { "stream" } else { "request" };
+        let lag = self.notes.metrics().lag.with_label_values(&[origin]);
         let mut refused = Vec::new();
         for (place, (event, at)) in events.iter().zip(offsets).enumerate() {
             match self.state.apply(event, &self.catalogue, &self.vectors) {
-                Ok(applied) => self.notes.metrics().late.inc_by(u64::from(applied.late)),
+                Ok(applied) => {
+                    self.notes.metrics().late.inc_by(u64::from(applied.late));
+                    let since = now_ms.saturating_sub(event.ts_ms).max(0) as f64 / 1_000.0;
+                    lag.observe(since + begun.elapsed().as_secs_f64());
+                }
                 Err(fault) => {
                     // Only a batch that contradicts itself comes here: two listeners in one session.
                     self.state.forget(&event.user_id, &event.event_id);
@@ -179,7 +192,7 @@ impl Ingest {
                 Foreign::Own => {}
                 Foreign::Erase(user) => {
                     let before = Position { next: at, ..position.clone() };
-                    self.absorb_run(&before, std::mem::take(&mut run), &mut done, &mut letters)?;
+                    self.absorb_run((&before, now_ms), std::mem::take(&mut run), &mut done, &mut letters)?;
                     self.erase(&user, Some(&Position { next: at + 1, ..before }))?;
                 }
                 Foreign::Poison { body, reason } => {
@@ -190,7 +203,7 @@ impl Ingest {
         }
         // What came from here and is known to be here needs no commit: it is passed over again after a restart.
         if !own || first / OWN_PASSED != position.next / OWN_PASSED {
-            self.absorb_run(position, run, &mut done, &mut letters)?;
+            self.absorb_run((position, now_ms), run, &mut done, &mut letters)?;
         }
         self.notes.refused(&letters, now_ms);
         Ok(done)
@@ -199,7 +212,7 @@ impl Ingest {
     /// Takes in events between two erasures.
     fn absorb_run(
         &self,
-        position: &Position,
+        (position, now_ms): (&Position, i64),
         events: Vec<Event>,
         done: &mut Absorbed,
         letters: &mut Vec<Letter>,
@@ -211,7 +224,7 @@ impl Ingest {
         let new: Vec<Event> = events.into_iter().filter(fresh).collect();
         done.repeated += (came - new.len()) as u64;
         done.events += new.len() as u64;
-        letters.extend(self.store(&new, Some(position))?.into_iter().map(|(.., letter)| letter));
+        letters.extend(self.store(&new, Some(position), now_ms)?.into_iter().map(|(.., letter)| letter));
         Ok(())
     }
 

@@ -35,6 +35,7 @@ use super::problem::Problem;
         admin::knobs,
         admin::set_knobs,
         ops::healthz,
+        ops::livez,
         ops::readyz,
         ops::metrics,
         ops::openapi,

@@ -75,6 +75,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         GET "/admin/knobs" => admin::knobs;
         PUT "/admin/knobs" => admin::set_knobs;
         GET "/healthz" => ops::healthz;
+        GET "/livez" => ops::livez;
         GET "/readyz" => ops::readyz;
         GET "/metrics" => ops::metrics;
         GET "/openapi.json" => ops::openapi;

@@ -3,7 +3,8 @@
 use prometheus::core::Collector;
 use prometheus::proto::MetricType;
 use prometheus::{
-    CounterVec, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    CounterVec, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 use super::Described;
@@ -82,6 +83,10 @@ pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> Made<IntGaug
 
 pub(super) fn float_gauge(registry: &Registry, name: &str, help: &str) -> Made<Gauge> {
     registered(registry, Gauge::new(name, help))
+}
+
+pub(super) fn float_gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Made<GaugeVec> {
+    registered(registry, GaugeVec::new(Opts::new(name, help), labels))
 }
 
 pub(super) fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Made<IntGaugeVec> {

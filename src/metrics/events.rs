@@ -1,8 +1,11 @@
 //! Metrics of events and of changes to the catalogue.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use super::define::metrics;
+
+/// Bounds of lags, seconds: what comes at once, what a client batches, what comes from offline use.
+const LAGS: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0];
 
 metrics! {
     /// Per event of `POST /v1/events`, of the log behind it, and per takedown.
@@ -29,6 +32,8 @@ metrics! {
         late: IntCounter = counter("segue_events_late_total"),
         /// Events that went to the dead letters, by where they were met: request, log, stream.
         dead_letters: IntCounterVec = counters("segue_events_dead_letters_total", &["origin"]),
+        /// Time from an event until features show it, by where it came from: request, stream.
+        lag: HistogramVec = histograms("segue_events_lag_seconds", &["origin"], LAGS),
         /// Dead letters that went by size or age, or could not be kept.
         dead_letters_dropped: IntCounter = counter("segue_events_dead_letters_dropped_total"),
         /// Events that the start put back into the live state.

@@ -3,6 +3,7 @@
 
 mod archive;
 mod define;
+mod drift;
 mod events;
 mod experiments;
 mod exploration;
@@ -14,6 +15,7 @@ mod stages;
 use prometheus::{Registry, TextEncoder};
 
 pub use archive::ArchiveMetrics;
+pub use drift::DriftMetrics;
 pub use events::{EventMetrics, StreamMetrics};
 pub use experiments::ExperimentMetrics;
 pub use exploration::ExplorationMetrics;
@@ -60,6 +62,8 @@ pub struct Metrics {
     pub archive: ArchiveMetrics,
     /// Of the stream between nodes.
     pub stream: StreamMetrics,
+    /// Of what is unlike training.
+    pub drift: DriftMetrics,
     /// Lanes, state and what is loaded.
     pub node: NodeMetrics,
 }
@@ -81,6 +85,7 @@ impl Metrics {
             feature_log: FeatureLogMetrics::register(&registry)?,
             archive: ArchiveMetrics::register(&registry)?,
             stream: StreamMetrics::register(&registry)?,
+            drift: DriftMetrics::register(&registry)?,
             node: NodeMetrics::register(&registry)?,
             registry,
         };
@@ -100,6 +105,7 @@ impl Metrics {
             self.feature_log.described(),
             self.stream.described(),
             self.archive.described(),
+            self.drift.described(),
             self.node.described(),
         ]
         .concat()
@@ -171,7 +177,9 @@ mod tests {
             ("reason", "why something was removed or degraded"),
             ("source", "retrievers"),
             ("track", "new, known: no id"),
-            ("origin", "where a dead letter was met"),
+            ("origin", "where an event came from"),
+            ("head", "heads of the ranker"),
+            ("feature", "columns of the feature schema"),
             ("experiment", "experiments of the configuration"),
             ("arm", "arms of the configuration"),
             ("engine", "engines of the index"),

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use actix_web::test::{self, TestRequest};
 use segue::app::Engine;
-use segue::backfill::{TowersPlan, UserPart, towers};
-use segue::bundle::{BuildConfig, Bundle, build};
+use segue::backfill::{RankerPlan, TowersPlan, UserPart, ranker, towers};
+use segue::bundle::{AsOf, BuildConfig, Bundle, build};
 use segue::config::{Config, EventStore};
 use segue::domain::{Request, SessionId, Track, UserId};
 use segue::http::{Audience, RUNG, Service, app};
@@ -115,6 +115,25 @@ impl TestApp {
             std::fs::copy(fixture_models().join(name), models.join(name)).unwrap();
         }
         let bundle = world.bundle("towers-only", &models);
+        Self::start(world, &bundle, |_| {})
+    }
+
+    /// Over a bundle that holds a reference: the rows that its ranker would have been trained on are at hand.
+    pub(crate) fn with_reference() -> Self {
+        let world = World::shared();
+        let data = world.dir.path();
+        let [rows, out, first, bundle] =
+            ["rows", "ranker-rows", "as-of-rank", "referenced"].map(|name| data.join(name));
+        if !bundle.exists() {
+            let mut plan = BuildConfig::new(data, fixture_models(), &rows, &first);
+            plan.as_of = AsOf::RankFrom;
+            build(&plan, &runtime(), &mut |_| {}).unwrap();
+            let (data, part, seed) = (data.to_owned(), UserPart::ALL, 1);
+            let moments = RankerPlan { data, bundle: first, rows, out, negatives: 10, max_groups: 60, seed, part };
+            ranker(&moments, &Config::default(), &runtime(), &mut |_| {}).unwrap();
+            let plan = BuildConfig::new(moments.data, fixture_models(), moments.out, &bundle);
+            build(&plan, &runtime(), &mut |_| {}).unwrap();
+        }
         Self::start(world, &bundle, |_| {})
     }
 

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tables", &["domain", "config", "store"]),
     ("vault", &[]),
     ("statistics", &[]),
-    ("features", &["domain", "config", "metrics", "vault"]),
+    ("features", &["domain", "config", "metrics", "vault", "statistics"]),
     ("index", &["domain", "config", "metrics", "pipeline::Deadline"]),
     ("inference", &["domain", "config", "metrics", "features::schema"]),
     ("events", &["domain", "config", "metrics", "vault", "features"]),
@@ -70,6 +70,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "evaluate",
         &["domain", "pipeline", "config", "tables", "statistics", "features", "stages", "bundle", "backfill", "app"],
+    ),
+    (
+        "drift",
+        &["domain", "config", "statistics", "features", "inference", "feature_log", "bundle", "backfill", "evaluate"],
     ),
     (
         "ope",
@@ -158,6 +162,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "import",
             "backfill",
             "evaluate",
+            "drift",
             "ope",
             "experiment",
             "simulate",

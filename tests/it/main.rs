@@ -4,6 +4,7 @@
 mod app_answers;
 mod app_catalogue;
 mod app_concurrency;
+mod app_drift;
 mod app_durable;
 mod app_events;
 mod app_experiments;

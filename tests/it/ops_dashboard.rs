@@ -26,7 +26,7 @@ use Draws::{Metrics as Of, Queries, Totals};
 type Row = (&'static str, &'static [(&'static str, &'static str, Draws)]);
 
 /// The dashboard. Every metric of the registry stands in it.
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     (
         "Objectives: share that misses them",
         &[
@@ -193,6 +193,48 @@ const ROWS: [Row; 10] = [
                 "ops",
                 Of(&["segue_feature_log_shed_queue_total", "segue_feature_log_shed_store_total"]),
             ),
+        ],
+    ),
+    (
+        "Drift: the last hours against the bundle's training",
+        &[
+            (
+                "Heads, population stability index: above 0.25 shifted",
+                "none",
+                Queries(&[("{{instance}} {{head}}", "segue_drift_head_psi{job=\"segue\",instance=~\"$instance\"}")]),
+            ),
+            (
+                "The ten features that differ most, population stability index",
+                "none",
+                Queries(&[(
+                    "{{instance}} {{feature}}",
+                    "topk(10, segue_drift_feature_psi{job=\"segue\",instance=~\"$instance\"})",
+                )]),
+            ),
+            (
+                "Mean probability of the heads, and in training",
+                "percentunit",
+                Queries(&[
+                    ("{{instance}} {{head}}", "segue_drift_head_mean{job=\"segue\",instance=~\"$instance\"}"),
+                    (
+                        "{{head}} in training",
+                        "max by (head) (segue_drift_head_trained_mean{job=\"segue\",instance=~\"$instance\"})",
+                    ),
+                ]),
+            ),
+            (
+                "Relative entropy from training, nats: heads, the five features that differ most",
+                "none",
+                Queries(&[
+                    ("{{instance}} {{head}}", "segue_drift_head_kl{job=\"segue\",instance=~\"$instance\"}"),
+                    (
+                        "{{instance}} {{feature}}",
+                        "topk(5, segue_drift_feature_kl{job=\"segue\",instance=~\"$instance\"})",
+                    ),
+                ]),
+            ),
+            ("Answers counted", "none", Of(&["segue_drift_answers"])),
+            ("From an event until features show it", "s", Of(&["segue_events_lag_seconds"])),
         ],
     ),
     (

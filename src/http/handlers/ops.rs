@@ -8,7 +8,7 @@ use crate::http::problem::ApiError;
 use crate::http::state::HttpState;
 
 /// Paths that a listener for operators has too.
-pub(in crate::http) const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+pub(in crate::http) const PATHS: [&str; 4] = ["/healthz", "/livez", "/readyz", "/metrics"];
 
 const CONSOLE: &str = include_str!("../console.html");
 
@@ -31,6 +31,14 @@ pub(in crate::http) struct Status<'a> {
 )]
 pub(in crate::http) async fn healthz(state: web::Data<HttpState>) -> HttpResponse {
     HttpResponse::Ok().json(Status { status: "ok", bundle: state.service().bundle_version() })
+}
+
+/// The same as `/healthz`, by the name that Kubernetes uses.
+#[utoipa::path(
+    get, path = "/livez", tag = "operations", responses((status = 200, description = "It is", body = Status))
+)]
+pub(in crate::http) async fn livez(state: web::Data<HttpState>) -> HttpResponse {
+    healthz(state).await
 }
 
 /// Should requests be sent here?

@@ -1,5 +1,6 @@
-//! Observers: metrics, what was served, the trace of every answer, and the rows of the feature log.
+//! Observers: metrics, what was served, the trace of every answer, what drifts, and the rows of the feature log.
 
+mod drift;
 mod exposure;
 mod features;
 mod metrics;
@@ -7,6 +8,7 @@ mod recall;
 mod served;
 mod trace;
 
+pub use drift::{DriftObserver, LaneSpread};
 pub use exposure::ExposureObserver;
 pub use features::{FeatureObserver, FeatureSink};
 pub use metrics::MetricsObserver;
