@@ -25,6 +25,9 @@ def parser() -> argparse.ArgumentParser:
                               epilog=f"example: python -m segue_train {name} --rows rows --out models")
         job.add_argument("--rows", type=Path, required=True, help="rows directory that `segue backfill` wrote")
         job.add_argument("--out", type=Path, required=True, help="models directory; made if absent")
+        if name == "ranker":
+            job.add_argument("--from", dest="start", type=Path, metavar="DIR",
+                             help="models directory or bundle whose ranker is trained on instead of a new one")
         _common(job)
     text = "write the models with the ranker in another precision, and measure what that costs and gains"
     job = jobs.add_parser("export", help=text, description=text,

@@ -1,6 +1,7 @@
-"""The ranker job: trains the MMoE on logged candidates, calibrates it, exports it."""
+"""The ranker job: trains the MMoE on logged candidates, anew or on from another one, calibrates it, exports it."""
 
 import argparse
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import calibrate, card, export, intervals, metrics, report
+from . import calibrate, card, export, intervals, metrics, report, warm
 from .config import Config, RankerConfig
 from .fit import Limits, fit
 from .mmoe import Ranker, Standardise
@@ -159,17 +160,31 @@ def run(args: argparse.Namespace, config: Config, network: type[nn.Module] = Ran
     job = RankerJob(config.ranker, schema, rows, network)
     job.name = name
     print(f"{name}: {len(job.train)} train groups, {len(job.valid)} valid groups, {len(rows.group)} rows", flush=True)
+    before = _start(args, job)
     checkpoint = args.out / f"{name}.checkpoint"
     limits = Limits(config.ranker.epochs, config.ranker.patience, config.ranker.warmup, args.seed)
-    fingerprint = {"config": config.as_dict()["ranker"], "seed": args.seed, "rows": len(rows.group), "last_ms": rows.last_ms}
+    fingerprint = {"config": config.as_dict()["ranker"], "seed": args.seed, "rows": len(rows.group), "last_ms": rows.last_ms,
+                   "start": before.get("start", "")}
     progress = fit(job, limits, checkpoint, fingerprint)
-    facts: dict[str, Any] = _facts(args, job) | job.calibrate() | _baseline(job, schema) | job.intervals(args.seed)
+    facts: dict[str, Any] = _facts(args, job) | before | job.calibrate() | _baseline(job, schema) | job.intervals(args.seed)
     export.ranker(job.model, name, rows, job.valid[0], args.out)
     if network is Ranker:
         report.gates(args.out / "gates-ranker.svg", job.tasks, job.expert_use().tolist())
     report.write(name, args.out, progress, job.goal, facts)
     card.write(args.out, schema)
     checkpoint.unlink()
+
+
+def _start(args: argparse.Namespace, job: RankerJob) -> dict[str, Any]:
+    """Takes the weights of the ranker in `args.start`, if there is one; returns its digest and its own valid metrics."""
+    if getattr(args, "start", None) is None:
+        return {}
+    digest = warm.start(job.model, args.start, args.out)
+    job.model.eval()
+    with torch.no_grad():
+        found = {f"start_{name}": value for name, value in job.evaluate().items() if math.isfinite(value)}
+    print("start: " + " ".join(f"{name.removeprefix('start_')}={value:.4g}" for name, value in found.items()), flush=True)
+    return {"start": digest} | found
 
 
 def _facts(args: argparse.Namespace, job: RankerJob) -> dict[str, Any]:

@@ -150,6 +150,40 @@ class Jobs(unittest.TestCase):
         ranker.run(args, self.config)
         self.assertIn("ranker_skip_auc", json.loads((args.out / "training.json").read_text()))
 
+    def test_a_ranker_is_trained_on_from_another(self) -> None:
+        make_rows.ranker_rows(self.folder / "rows", skips=True)
+        first, on = self.args("first"), self.args("on")
+        ranker.run(first, self.config)
+        feed = {name: torch.randn(shape) for name, shape in (("user", (1, 69)), ("items", (7, 68)), ("cross", (7, 3)))}
+        seen = []
+        evaluate = ranker.RankerJob.evaluate
+
+        def before(job):
+            seen.append(job.model(**feed).numpy())
+            return evaluate(job)
+
+        on.start = first.out
+        with mock.patch.object(ranker.RankerJob, "evaluate", before):
+            ranker.run(on, self.config)
+        session = onnxruntime.InferenceSession(first.out / "ranker.onnx")
+        np.testing.assert_allclose(seen[0], session.run(None, {k: v.numpy() for k, v in feed.items()})[0], atol=1e-5)
+        self.assertGreater(float(np.abs(seen[-1] - seen[0]).max()), 1e-4)
+        facts, start = (json.loads((a.out / "training.json").read_text()) for a in (on, first))
+        self.assertEqual(len(facts["ranker_start"]), 64)
+        self.assertAlmostEqual(facts["ranker_start_ndcg_at_20"], start["ranker_ndcg_at_20"], places=3)
+        self.assertGreaterEqual(facts["ranker_ndcg_at_20"], facts["ranker_start_ndcg_at_20"] - 0.05)
+
+    def test_a_ranker_of_other_sizes_is_refused(self) -> None:
+        make_rows.ranker_rows(self.folder / "rows")
+        first, on = self.args("first"), self.args("on")
+        ranker.run(first, self.config)
+        (self.folder / "wide.toml").write_text("[ranker]\nshared = 64\n")
+        on.start = first.out
+        with self.assertRaisesRegex(ValueError, "from_user.weight .* other sizes"):
+            ranker.run(on, config.load(self.folder / "wide.toml"))
+        onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [])), first.out / "ranker.onnx")
+        with self.assertRaisesRegex(ValueError, "no float32 ranker"):
+            ranker.run(on, self.config)
 
     def test_ablation_compares_every_design(self) -> None:
         make_rows.ranker_rows(self.folder / "rows", skips=True)
