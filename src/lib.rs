@@ -13,6 +13,7 @@ pub mod capacity;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod drift;
 pub mod evaluate;
 pub mod events;
 pub mod experiment;

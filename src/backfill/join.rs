@@ -68,17 +68,19 @@ struct JoinedRow {
     position: Option<i32>,
     propensity: Option<f32>,
     score: Option<f32>,
+    weight: f32,
     played_ms: Option<i32>,
     censored: bool,
 }
 
-const MORE: [Column; 8] = [
+const MORE: [Column; 9] = [
     Column::required("recommendation_id", Type::Utf8),
     Column::required("bundle", Type::Utf8),
     Column::optional("arm", Type::Utf8),
     Column::optional("position", Type::Int32),
     Column::optional("propensity", Type::Float32),
     Column::optional("score", Type::Float32),
+    Column::required("weight", Type::Float32),
     Column::optional("played_ms", Type::Int32),
     Column::required("censored", Type::Bool),
 ];
@@ -146,6 +148,7 @@ impl Rows {
                 position: ranked.position,
                 propensity: ranked.propensity,
                 score: ranked.score,
+                weight: if ranked.position.is_none() && outcome.is_none() { 1.0 / answer.unserved_share } else { 1.0 },
                 played_ms: outcome
                     .and_then(|outcome| outcome.played_ms)
                     .map(|ms| i32::try_from(ms).unwrap_or(i32::MAX)),

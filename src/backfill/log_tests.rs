@@ -7,13 +7,16 @@ use std::sync::Arc;
 use super::data::Data;
 use super::rows::{RankerRow, TowerRow};
 use super::tests::{Fixture, rows};
-use super::{JoinPlan, JoinSummary, RankerPlan, TowersPlan, join, stable_hash, towers};
+use super::{JoinPlan, JoinSummary, Logs, RankerPlan, TowersPlan, join, stable_hash, towers};
 use crate::app::Engine;
 use crate::archive::export;
+use crate::bundle::{UpdateConfig, read_ranker, read_reference, update};
 use crate::config::{Durability, EventStore, EventsConfig};
 use crate::domain::{Event, EventType, RecommendationId, Request};
+use crate::drift;
 use crate::feature_log::{LoggedGroup, parts};
 use crate::features::CROSS_LEN;
+use crate::inference::test_runtime;
 use crate::metrics::Metrics;
 use crate::pipeline::Deadline;
 use crate::store;
@@ -152,6 +155,43 @@ fn joined_rows_have_the_outcomes_that_backfill_finds() {
     assert!(short.late > 10 && short.late < short.played, "{short:?}");
     let unknown = rows.iter().filter(|row| row.played && row.mask == [0.0; 3]).count() as u64;
     assert!(unknown >= short.late, "who waits a minute does not know how a track of three ended");
+}
+
+#[test]
+fn drift_is_told_of_what_was_logged() {
+    let fixture = Fixture::new();
+    let windows = fixture.towers();
+    let bundle = fixture.bundle();
+    archive(&fixture, &serve(&fixture, windows.rank_from_ms));
+    let (done, rows) = joined(&fixture, 120, true);
+    // The same ranker, with a reference of the very rows that were logged.
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/models");
+    let [from, rows_dir, out] = ["bundle", "joined", "next"].map(|name| fixture.at(name));
+    let next = UpdateConfig { from, models, rows: rows_dir, out: out.clone(), version: None };
+    let manifest = update(&next, &test_runtime()).unwrap();
+    let reference = read_reference(&out, &manifest).unwrap().unwrap();
+    let logs = Logs { log: fixture.at("log"), archive: fixture.at("archive"), to_the_end: true };
+    let told = |version: &str| {
+        let range = |(from_ms, until_ms)| drift::Range { from_ms, until_ms };
+        let of = (version, Some(&reference));
+        drift::collect(&logs, &bundle.catalogue, &fixture.config, of, range, &mut |_| {}).unwrap()
+    };
+    let found = told(&bundle.version);
+    assert_eq!((found.answers.len() as u64, found.others), (done.groups + done.untouched, 0));
+    let known = rows.iter().filter(|row| row.played && row.mask.iter().any(|mask| *mask > 0.0)).count();
+    assert!(known > 10 && found.plays.len() == known, "{known} {}", found.plays.len());
+    let spread = found.spread.unwrap();
+    assert_eq!(spread.answers, done.groups + done.untouched);
+    for of in spread.against(&reference) {
+        // Every answer was followed by a play, so the rows are nearly the same.
+        assert!(of.divergence.psi < 0.2, "{of:?}");
+    }
+    let of_another = told("another");
+    assert_eq!((of_another.answers.len(), of_another.others), (0, done.groups + done.untouched));
+    assert!(of_another.spread.is_none() && of_another.plays.is_empty());
+    let ranker = read_ranker(&out, &test_runtime()).unwrap().unwrap();
+    let compared = drift::compare(&fixture.at("joined"), &ranker, &ranker, 20, 1).unwrap();
+    assert!(compared.iter().all(|head| head.new == head.old && head.difference.value == 0.0 && head.rows > 0));
 }
 
 #[test]

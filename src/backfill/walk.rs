@@ -41,7 +41,7 @@ pub struct GroupWithOutcomes {
 /// What was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Walked {
-    /// The log's time: begin of the first hour, end of the last, Unix ms.
+    /// The log's time: when its first answer was given, and the moment after its last, Unix ms.
     pub window: (i64, i64),
     /// Answers whose wait is not over.
     pub waiting: u64,
@@ -67,10 +67,9 @@ pub fn each_outcome(
     visit: impl FnMut(GroupWithOutcomes, (i64, i64)) -> Result<(), BackfillError>,
 ) -> Result<Walked, BackfillError> {
     let log = parts(&store::open(&logs.log)?)?;
-    let (Some(first), Some(last)) = (log.keys().next().copied(), log.keys().last().copied()) else {
-        return Err(BackfillError::File(format!("{}: no finished part of a feature log here", logs.log.display())));
-    };
-    let window = (first.end_ms() - HOUR_MS, last.end_ms());
+    let window = window(&log)?.ok_or_else(|| {
+        BackfillError::File(format!("{}: no finished part of a feature log here", logs.log.display()))
+    })?;
     let wait_ms = i64::try_from(config.feature_log.wait_min).unwrap_or(i64::MAX / 60_000).saturating_mul(60_000);
     let mut outcomes = Outcomes::new(config, catalogue);
     let mut walk = Walk { log, wait_ms, visit, done: Walked { window, ..Walked::default() } };
@@ -91,6 +90,23 @@ pub fn each_outcome(
     walk.done.unmatched += outcomes.forget(walk.begin_ms().saturating_sub(CLOCKS_MS));
     walk.done.waiting = walk.answers()?;
     Ok(walk.done)
+}
+
+/// When the first answer of a log was given, and the moment after its last; `None` of an empty one. Reads the answers of its
+/// first and last hour: a log of some minutes has a last tenth too.
+fn window(log: &BTreeMap<Hour, Vec<LoggedPart>>) -> Result<Option<(i64, i64)>, BackfillError> {
+    let (Some((first, early)), Some((last, late))) = (log.first_key_value(), log.last_key_value()) else {
+        return Ok(None);
+    };
+    let mut bounds = (first.end_ms(), last.end_ms() - HOUR_MS);
+    for answer in early.iter().map(LoggedPart::answers) {
+        bounds.0 = answer?.iter().map(|answer| answer.ts_ms).fold(bounds.0, i64::min);
+    }
+    for answer in late.iter().map(LoggedPart::answers) {
+        bounds.1 = answer?.iter().map(|answer| answer.ts_ms + 1).fold(bounds.1, i64::max);
+    }
+    let whole = (first.end_ms() - HOUR_MS, last.end_ms());
+    Ok(Some(if bounds.0 < bounds.1 { bounds } else { whole }))
 }
 
 /// Hours of the log whose wait is not over.

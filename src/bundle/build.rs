@@ -11,8 +11,8 @@ use super::manifest::{FORMAT, MANIFEST, Manifest, ModelEntry, check_version};
 use super::sources::{self, AsOf, RowsSchema};
 use super::staging::Staging;
 use super::{
-    BundleError, FileEntry, Folded, changes, digest, intents, layout, parts, plays, prototypes, prototypes_file, reference,
-    rules_file, vectors_file,
+    BundleError, FileEntry, Folded, changes, digest, intents, layout, parts, plays, prototypes, prototypes_file,
+    reference, rules_file, vectors_file,
 };
 use crate::config::{IndexConfig, SignalConfig};
 use crate::domain::{Catalogue, IntentRule, Popularity};

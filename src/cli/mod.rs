@@ -10,6 +10,7 @@ mod check_config;
 mod common;
 mod dead_letters;
 mod demo;
+mod drift;
 mod eval;
 mod events;
 mod experiment;
@@ -58,6 +59,8 @@ enum Command {
     Audio(audio::Command),
     Replay(replay::Args),
     #[command(subcommand)]
+    Drift(drift::Command),
+    #[command(subcommand)]
     Experiment(experiment::Command),
     Ope(ope::Args),
     Simulate(simulate::Args),
@@ -90,6 +93,7 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Audio(command) => audio::run(command),
         Command::Replay(args) => replay::run(&args),
+        Command::Drift(command) => drift::run(command),
         Command::Experiment(command) => experiment::run(command),
         Command::Ope(args) => ope::run(&args),
         Command::Simulate(args) => simulate::run(&args),

@@ -14,7 +14,7 @@ pub struct ScoredRow {
 }
 
 /// Sorts rows so that [`weighted_auc`] can read them: best score first.
-pub(super) fn sort(rows: &mut [ScoredRow]) {
+pub fn sort(rows: &mut [ScoredRow]) {
     rows.sort_unstable_by(|a, b| by_score(a.score, b.score));
 }
 

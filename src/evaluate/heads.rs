@@ -79,12 +79,13 @@ impl Heads {
         let against_played = TASKS.iter().zip(self.played).map(|(task, rows)| (*task, PLAYED, rows));
         against_played
             .chain([(TASKS[0], "sampled", self.sampled)])
-            .map(|(task, against, rows)| report(task, against, rows, users, resamples, seed))
+            .map(|(task, against, rows)| head_report(task, against, rows, users, resamples, seed))
             .collect()
     }
 }
 
-fn report(
+/// AUC, log loss and calibration of rows with listeners `0..users`, each with its interval by bootstrap over them.
+pub fn head_report(
     task: &'static str,
     against: &'static str,
     mut rows: Vec<ScoredRow>,

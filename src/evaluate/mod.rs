@@ -24,14 +24,14 @@ pub(crate) mod svg;
 mod table;
 mod tally;
 
-pub use auc::{ScoredRow, auc, weighted_auc};
+pub use auc::{ScoredRow, auc, sort as sort_rows, weighted_auc};
 pub use baselines::{GlobalPopular, MarketPopular, RecentArtists};
 pub use bootstrap::percentile_interval;
 pub use calibration::{Decile, calibration_error, log_loss};
 pub use chart::bar_chart;
 pub use dial_chart::{DIALS, Dial, dial_chart};
 pub use flat_json::flat_json;
-pub use heads::LabelledPlay;
+pub use heads::{LabelledPlay, head_report};
 pub use lists::ListMeasures;
 pub use moments::Moments;
 pub(crate) use page::STYLE;
