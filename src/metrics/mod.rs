@@ -2,6 +2,7 @@
 //! of its own, so every test and every server starts from zero. Labels are closed sets: never a user, a session or a track.
 
 mod archive;
+mod bundles;
 mod define;
 mod events;
 mod experiments;
@@ -14,6 +15,7 @@ mod stages;
 use prometheus::{Registry, TextEncoder};
 
 pub use archive::ArchiveMetrics;
+pub use bundles::BundleMetrics;
 pub use events::{EventMetrics, StreamMetrics};
 pub use experiments::ExperimentMetrics;
 pub use exploration::ExplorationMetrics;
@@ -60,6 +62,8 @@ pub struct Metrics {
     pub archive: ArchiveMetrics,
     /// Of the stream between nodes.
     pub stream: StreamMetrics,
+    /// Of swaps of the bundle.
+    pub bundles: BundleMetrics,
     /// Lanes, state and what is loaded.
     pub node: NodeMetrics,
 }
@@ -81,6 +85,7 @@ impl Metrics {
             feature_log: FeatureLogMetrics::register(&registry)?,
             archive: ArchiveMetrics::register(&registry)?,
             stream: StreamMetrics::register(&registry)?,
+            bundles: BundleMetrics::register(&registry)?,
             node: NodeMetrics::register(&registry)?,
             registry,
         };
@@ -100,6 +105,7 @@ impl Metrics {
             self.feature_log.described(),
             self.stream.described(),
             self.archive.described(),
+            self.bundles.described(),
             self.node.described(),
         ]
         .concat()
@@ -164,7 +170,7 @@ mod tests {
             ("route", "patterns of the router"),
             ("status", "statuses of HTTP"),
             ("stage", "components of the wiring"),
-            ("outcome", "how a stage ended"),
+            ("outcome", "how a stage or a swap of the bundle ended"),
             ("note", "names of the stages' notes"),
             ("rung", "the ladder"),
             ("criticality", "what requests may say of themselves"),
