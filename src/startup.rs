@@ -9,7 +9,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{
-    AppError, Asked, ChangeError, Engine, Explained, Put, RehearsalError, ReplayChanges, ReplayError, Replayed,
+    AppError, Asked, Bundles, ChangeError, Engine, Explained, Put, RehearsalError, ReplayChanges, ReplayError,
+    Replayed, Serving, SwapError, SwapReport,
 };
 use crate::config::{Config, Difference, LogFormat, differences};
 use crate::domain::{
@@ -17,7 +18,7 @@ use crate::domain::{
     UserId,
 };
 use crate::events::{Batch, EventLogError, EventOutcome};
-use crate::http::{self, ChangeFault, IngestError, Reply, Service, Traced};
+use crate::http::{self, ChangeFault, IngestError, Reply, ServedBundle, Service, SwapFault, Traced};
 use crate::inference::Runtime;
 use crate::pipeline::{Refused, Terms};
 use crate::replay::Capture;
@@ -142,15 +143,18 @@ pub fn serve(
         prepare(&engine);
         let bound = http::bind(service(Arc::clone(&engine)))?;
         let (address, admin) = (bound.address()?, bound.admin_address()?);
+        let bundle = Arc::clone(engine.current().bundle());
         tracing::info!(
             %address,
             admin = admin.map(tracing::field::display),
-            bundle = %engine.bundle().version,
-            tracks = engine.bundle().catalogue.len(),
-            engine = engine.bundle().index.engine().name(),
+            bundle = %bundle.version,
+            tracks = bundle.catalogue.len(),
+            engine = bundle.index.engine().name(),
             ready_ms = start.elapsed().as_millis() as u64,
             "ready"
         );
+        // A swap may let go of it.
+        drop(bundle);
         ready(&engine, address);
         let signals = match reload {
             Some(reload) => signals.on_hangup(move || reload.run(&engine, &mut in_force)),
@@ -166,7 +170,7 @@ pub fn serve(
 
 /// The engine as the HTTP surface sees it: what [`serve`] binds, and what tests put behind the real router.
 pub fn service(engine: Arc<Engine>) -> Arc<dyn Service> {
-    Arc::new(Serving(engine))
+    Arc::new(Server(engine))
 }
 
 /// Now, Unix ms.
@@ -195,20 +199,34 @@ async fn changing<T: Send + 'static>(
     })
 }
 
-/// The engine as HTTP sees it.
-struct Serving(Arc<Engine>);
+/// Runs a swap on a thread that may wait.
+async fn swapping(
+    work: impl FnOnce() -> Result<SwapReport, SwapError> + Send + 'static,
+) -> Result<SwapReport, SwapFault> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| SwapFault::Failed(error.to_string()))?;
+    done.map_err(|error| {
+        let why = error.to_string();
+        match error {
+            SwapError::Busy => SwapFault::Busy,
+            SwapError::Unknown(_) => SwapFault::Unknown,
+            SwapError::NotPossible(why) => SwapFault::NotPossible(why),
+            SwapError::Damaged(_) => SwapFault::Refused { why, report: None },
+            SwapError::Refused(report) => SwapFault::Refused { why, report: serde_json::to_value(report).ok() },
+            SwapError::Failed(_) => SwapFault::Failed(why),
+        }
+    })
+}
 
-impl Service for Serving {
+/// The engine as HTTP sees it.
+struct Server(Arc<Engine>);
+
+impl Service for Server {
     fn config(&self) -> &Config {
         self.0.config()
     }
 
-    fn bundle_version(&self) -> &str {
-        &self.0.bundle().version
-    }
-
-    fn catalogue(&self) -> &Catalogue {
-        &self.0.bundle().catalogue
+    fn current(&self) -> Arc<dyn ServedBundle> {
+        self.0.current()
     }
 
     fn knobs(&self) -> Knobs {
@@ -220,68 +238,15 @@ impl Service for Serving {
         Ok(())
     }
 
-    fn next_tracks(&self, request: Arc<Request>, terms: Terms) -> Reply<'_, Result<Answer, Refused>> {
-        Box::pin(self.0.next_tracks(request, terms))
-    }
-
-    fn explain(&self, asked: Asked, track: TrackIx, terms: Terms) -> Reply<'_, Result<Explained, RehearsalError>> {
-        Box::pin(self.0.explain(asked, track, terms))
-    }
-
-    fn replay(
-        &self,
-        id: &RecommendationId,
-        changes: ReplayChanges,
-        terms: Terms,
-    ) -> Reply<'_, Result<Replayed, ReplayError>> {
-        let id = id.clone();
-        Box::pin(async move { self.0.replay(&id, changes, terms).await })
-    }
-
     fn captures(&self, most: usize) -> Reply<'_, Vec<Capture>> {
-        let engine = Arc::clone(&self.0);
+        let serving = self.0.current();
         // The thread only fails by panicking, and then there is nothing to give.
-        Box::pin(async move { tokio::task::spawn_blocking(move || engine.captures(most)).await.unwrap_or_default() })
-    }
-
-    fn similar(&self, track: TrackIx, k: usize, terms: Terms) -> Reply<'_, Result<Vec<Retrieved>, Refused>> {
-        Box::pin(self.0.similar(track, k, terms))
+        Box::pin(async move { tokio::task::spawn_blocking(move || serving.captures(most)).await.unwrap_or_default() })
     }
 
     fn ingest(&self, batch: Batch) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>> {
         let engine = Arc::clone(&self.0);
         Box::pin(waiting(move || engine.ingest(batch, now_ms())))
-    }
-
-    fn session(&self, id: &SessionId) -> Option<Arc<SessionState>> {
-        // A session that was only served to has no event and no listener yet.
-        Some(self.0.state().session(id, now_ms()))
-            .filter(|session| session.user_id.is_some() || !session.served.is_empty())
-    }
-
-    fn top(&self, market: Option<&str>) -> Vec<TrackIx> {
-        let popularity = &self.0.bundle().popularity;
-        match market {
-            None => popularity.top.clone(),
-            Some(code) => popularity.market(code).map(|market| market.top.clone()).unwrap_or_default(),
-        }
-    }
-
-    fn trace(&self, recommendation_id: &str) -> Option<Arc<Traced>> {
-        let id = RecommendationId::new(recommendation_id).ok()?;
-        let trace = self.0.traces().get(&id)?;
-        let mut answer = trace.answer.clone();
-        let recorded = trace.recorded();
-        if let Some(recorded) = &recorded {
-            self.0.give_reasons(&trace.request, recorded, &mut answer);
-        }
-        Some(Arc::new(Traced {
-            bundle: self.bundle_version().to_owned(),
-            request: Arc::clone(&trace.request),
-            knobs: trace.knobs,
-            answer,
-            replayable: recorded.is_some(),
-        }))
     }
 
     fn put_track(&self, track: Track) -> Reply<'_, Result<bool, ChangeFault>> {
@@ -299,13 +264,24 @@ impl Service for Serving {
         Box::pin(changing(move || engine.restore(&track)))
     }
 
-    fn taken_down(&self, track: TrackIx) -> bool {
-        self.0.wiring().takedowns().contains(track)
-    }
-
     fn erase_user(&self, user: &UserId) -> Reply<'_, Result<bool, IngestError>> {
         let (engine, user) = (Arc::clone(&self.0), user.clone());
         Box::pin(waiting(move || engine.erase(&user)))
+    }
+
+    fn bundles(&self) -> Reply<'_, Option<Bundles>> {
+        let engine = Arc::clone(&self.0);
+        Box::pin(async move { tokio::task::spawn_blocking(move || engine.bundles()).await.ok() })
+    }
+
+    fn activate(&self, name: String, despite: Option<String>) -> Reply<'_, Result<SwapReport, SwapFault>> {
+        let engine = Arc::clone(&self.0);
+        Box::pin(swapping(move || engine.activate(&name, despite.as_deref())))
+    }
+
+    fn roll_back(&self) -> Reply<'_, Result<SwapReport, SwapFault>> {
+        let engine = Arc::clone(&self.0);
+        Box::pin(swapping(move || engine.roll_back()))
     }
 
     fn ready(&self) -> bool {
@@ -319,5 +295,72 @@ impl Service for Serving {
     fn observe_http(&self, route: &str, status: u16, seconds: f64) {
         let took = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
         self.0.metrics().http.record(route, &status.to_string(), took);
+    }
+}
+
+impl ServedBundle for Serving {
+    fn version(&self) -> &str {
+        &self.bundle().version
+    }
+
+    fn catalogue(&self) -> &Catalogue {
+        &self.bundle().catalogue
+    }
+
+    fn next_tracks(&self, request: Arc<Request>, terms: Terms) -> Reply<'_, Result<Answer, Refused>> {
+        Box::pin(self.next_tracks(request, terms))
+    }
+
+    fn explain(&self, asked: Asked, track: TrackIx, terms: Terms) -> Reply<'_, Result<Explained, RehearsalError>> {
+        Box::pin(self.explain(asked, track, terms))
+    }
+
+    fn replay(
+        &self,
+        id: &RecommendationId,
+        changes: ReplayChanges,
+        terms: Terms,
+    ) -> Reply<'_, Result<Replayed, ReplayError>> {
+        let id = id.clone();
+        Box::pin(async move { self.replay(&id, changes, terms).await })
+    }
+
+    fn similar(&self, track: TrackIx, k: usize, terms: Terms) -> Reply<'_, Result<Vec<Retrieved>, Refused>> {
+        Box::pin(self.similar(track, k, terms))
+    }
+
+    fn session(&self, id: &SessionId) -> Option<Arc<SessionState>> {
+        // A session that was only served to has no event and no listener yet.
+        Some(self.state().session(id, now_ms()))
+            .filter(|session| session.user_id.is_some() || !session.served.is_empty())
+    }
+
+    fn top(&self, market: Option<&str>) -> Vec<TrackIx> {
+        let popularity = &self.bundle().popularity;
+        match market {
+            None => popularity.top.clone(),
+            Some(code) => popularity.market(code).map(|market| market.top.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn trace(&self, recommendation_id: &str) -> Option<Arc<Traced>> {
+        let id = RecommendationId::new(recommendation_id).ok()?;
+        let trace = self.traces().get(&id)?;
+        let mut answer = trace.answer.clone();
+        let recorded = trace.recorded();
+        if let Some(recorded) = &recorded {
+            self.give_reasons(&trace.request, recorded, &mut answer);
+        }
+        Some(Arc::new(Traced {
+            bundle: trace.bundle.to_string(),
+            request: Arc::clone(&trace.request),
+            knobs: trace.knobs,
+            answer,
+            replayable: recorded.is_some(),
+        }))
+    }
+
+    fn taken_down(&self, track: TrackIx) -> bool {
+        self.wiring().takedowns().contains(track)
     }
 }

@@ -1,33 +1,27 @@
-//! One bundle being served: lanes, live state, events.
+//! Everything behind the HTTP surface: the bundle that is served, and what outlives it.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::active::Active;
 use super::exports::Exports;
-use super::live_tracks::LiveTracks;
-use super::recall_probe::RecallProbe;
+use super::live_tracks::{Changes, LiveTracks};
+use super::serving::{Common, Loaded, Serving};
 use super::snapshots::Snapshots;
+use super::swap::Kept;
 use super::{ChangeError, Put, Wiring, recovery, stream};
 use crate::arms::Arms;
 use crate::bundle::{Bundle, BundleError};
 use crate::config::{Config, EventStore, RuleConfig, rule_conflicts};
-use crate::domain::{
-    Answer, ExplainLevel, Knobs, Recorded, Request, Retrieved, Rung, SessionState, Track, TrackId, TrackIx, UnitVector,
-    UserId, UserProfile,
-};
+use crate::domain::{Knobs, Track, TrackId, UserId};
 use crate::events::{Batch, EventLogError, EventOutcome, Ingest, Notes};
-use crate::feature_log::{FeatureLog, Served};
 use crate::features::StateStore;
-use crate::index::VectorIndex;
 use crate::inference::{InferenceError, Runtime};
 use crate::metrics::Metrics;
-use crate::pipeline::{Criticality, Lanes, Permit, Pipeline, PipelineBuilder, Refused, Terms};
-use crate::stages::explain::Explainer;
-use crate::stages::observe::{FeatureSink, TraceStore};
+use crate::stages::observe::TraceStore;
 use crate::stages::rules::{RuleBook, Rules};
 use crate::store::StoreError;
 
@@ -46,6 +40,9 @@ pub enum AppError {
     /// The changes of the catalogue.
     #[error("the changes of the catalogue: {0}")]
     Changes(ChangeError),
+    /// The note of which bundle is served.
+    #[error("{0}")]
+    Active(std::io::Error),
     /// The event log.
     #[error(transparent)]
     Events(#[from] EventLogError),
@@ -72,262 +69,127 @@ pub enum AppError {
 /// Where changes of the catalogue are kept, beside the event log.
 const CHANGES_FILE: &str = "catalogue.ndjson";
 
-/// An index with its scratch memory, for searches outside the funnel.
-type Searcher = Box<dyn VectorIndex>;
-
 /// Everything behind the HTTP surface.
 pub struct Engine {
-    config: Config,
-    wiring: Wiring,
-    live_tracks: LiveTracks,
-    // Before the probe: it ends when no lane can hand anything to it.
-    lanes: Lanes,
-    _probe: Option<RecallProbe>,
-    // After the lanes, so that it takes what they gave last.
-    _feature_log: Option<FeatureLog>,
+    pub(super) common: Arc<Common>,
+    /// The bundle that answers: read once a request.
+    pub(super) current: ArcSwap<Serving>,
+    /// Held by whoever changes the catalogue, or the bundle that is served.
+    pub(super) changes: Mutex<Changes>,
+    pub(super) active: Mutex<Active>,
+    /// What a rollback goes back to. Held while a swap runs.
+    pub(super) kept: Mutex<Option<Kept>>,
     // Before the last snapshot is written.
     _stream: Option<stream::Stream>,
     _exports: Option<Exports>,
-    ingest: Arc<Ingest>,
+    pub(super) ingest: Arc<Ingest>,
     _snapshots: Option<Snapshots>,
-    knobs: ArcSwap<Knobs>,
-    arms: Arms,
-    metrics: Arc<Metrics>,
-    traces: TraceStore,
-    searchers: (Sender<Searcher>, Receiver<Searcher>),
 }
 
 impl Engine {
-    /// Loads the bundle, opens the models of every lane (each runs once, so that the first request finds them warm), reads
-    /// the event log back into the live state and starts the lanes.
+    /// Loads the bundle that was served last, or `configured` where the configuration names another one since then or none
+    /// was, opens the models of every lane (each runs once, so that the first request finds them warm), reads the event log
+    /// back into the live state and starts the lanes. A bundle that does not load is said so, and the one before it is
+    /// served.
     ///
     /// # Errors
-    /// ONNX Runtime, the bundle, a model or the event log; the message says what to do.
-    pub fn start(config: Config, bundle: &Path) -> Result<Self, AppError> {
+    /// ONNX Runtime, all bundles that might be served, a model or the event log; the message says what to do.
+    pub fn start(config: Config, configured: &Path) -> Result<Self, AppError> {
         let runtime = Runtime::open(&config.inference)?;
-        let bundle = Arc::new(Bundle::load(bundle, &config, &runtime)?);
+        let on_disk = config.events.store == EventStore::Disk;
+        let data_dir = on_disk.then_some(&*config.events.data_dir);
+        let mut active = Active::open(data_dir, configured).map_err(AppError::Active)?;
+        let bundle = Arc::new(active.load(|directory| Bundle::load(directory, &config, &runtime))?);
         let state = Arc::new(StateStore::new(&config.state, &config.signals));
         let metrics = Arc::new(Metrics::new()?);
-        let traces = TraceStore::new(&config.trace);
-        let mut wiring = Wiring::new(&config, Arc::clone(&bundle), Arc::clone(&state));
-        let changes = (config.events.store == EventStore::Disk).then(|| config.events.data_dir.join(CHANGES_FILE));
+        let changes = Changes::open(data_dir.map(|dir| dir.join(CHANGES_FILE)).as_deref())?;
+        let notes = Arc::new(Notes::open(&config.events, metrics.events.clone())?);
+        let common = Arc::new(Common {
+            runtime: runtime.clone(),
+            knobs: ArcSwap::from_pointee(config.knobs),
+            arms: Arms::new(&config),
+            metrics: Arc::clone(&metrics),
+            config,
+        });
+        let config = &common.config;
+        let wiring = Wiring::new(config, Arc::clone(&bundle), Arc::clone(&state));
         report_rules(&config.rules, &bundle);
         if wiring.drift().is_none() && config.drift.candidates > 0 {
             tracing::info!(bundle = %bundle.version, "the bundle holds no reference.json: drift is not told");
         }
-        let live_tracks = LiveTracks::open(runtime, &wiring, changes.as_deref(), config.catalogue.max_added)?;
-        let feature_log = log_features(&config, &mut wiring, live_tracks.log_id(), &metrics)?;
-        let count = match config.lanes.count {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            given => given,
-        };
-        let (every, k) = (config.index.probe_every, config.retrieval.two_tower);
-        let probe = RecallProbe::start(&bundle.index, every, k, &metrics)?;
-        let pipelines = (0..count)
-            .map(|_| {
-                let builder = wiring.serving(&metrics, &traces)?;
-                let observer = probe.as_ref().and_then(|probe| probe.observer(&metrics));
-                Ok(observer.into_iter().fold(builder, PipelineBuilder::observer).build())
-            })
-            .collect::<Result<_, AppError>>()?;
-        let wait = Duration::from_millis(config.lanes.wait_target_ms);
-        let lanes = Lanes::start(pipelines, config.lanes.queue_capacity, wait).map_err(AppError::Lanes)?;
-        let notes = Arc::new(Notes::open(&config.events, metrics.events.clone())?);
-        let recovered = recovery::recover(&config, &bundle, &live_tracks.log_id(), &state, &notes)?;
-        let ingest = Ingest::new(
-            state,
-            recovered.log,
-            Arc::clone(&bundle.catalogue),
-            Arc::clone(&bundle.vectors),
-            config.events.clone(),
-            notes,
-        );
+        let ground = recovery::ground_id(&bundle, changes.id());
+        let live_tracks = LiveTracks::new(runtime, config.catalogue.max_added);
+        live_tracks.catch_up(&wiring, &changes, None).map_err(AppError::Changes)?;
+        let recovered = recovery::recover(config, &bundle, &ground, &state, &notes)?;
+        let loaded = Loaded { wiring, live_tracks, ground };
+        let serving = Serving::start(&common, loaded, TraceStore::new(&config.trace), changes.id(), |_| {})?;
+        let (tracks, vectors) = (Arc::clone(&bundle.catalogue), Arc::clone(&bundle.vectors));
+        let ingest = Ingest::new(state, recovered.log, tracks, vectors, config.events.clone(), notes);
         let ingest = Arc::new(ingest);
-        let on_disk = recovered.disk.is_some();
         let exports = Exports::start(&config.events.export, recovered.disk.clone(), metrics.archive.clone())?;
         let stream = stream::start(&config.events, recovered.disk, &ingest, &metrics)?;
         let every = Duration::from_secs(config.events.snapshot_s);
         let snapshots = on_disk.then(|| Snapshots::start(Arc::clone(&ingest), every)).transpose()?;
-        metrics.node.lanes.set(count as i64);
-        metrics.node.loaded(&bundle.version, bundle.index.engine().name(), bundle.catalogue.len());
-        let (knobs, searchers) = (ArcSwap::from_pointee(config.knobs), bounded(count));
-        let arms = Arms::new(&config);
-        Ok(Self {
-            knobs,
-            arms,
-            config,
-            wiring,
-            live_tracks,
-            _probe: probe,
-            _feature_log: feature_log,
-            lanes,
+        metrics.bundles.fell_back.set(i64::from(active.fell_back()));
+        let engine = Self {
+            common,
+            current: ArcSwap::from_pointee(serving),
+            changes: Mutex::new(changes),
+            active: Mutex::new(active),
+            kept: Mutex::default(),
             _stream: stream,
             _exports: exports,
             ingest,
             _snapshots: snapshots,
-            metrics,
-            traces,
-            searchers,
-        })
+        };
+        engine.tell_bundle();
+        Ok(engine)
+    }
+
+    /// Sets the gauges that name the bundle in force.
+    pub(super) fn tell_bundle(&self) {
+        let (serving, node) = (self.current(), &self.metrics().node);
+        let bundle = serving.bundle();
+        node.lanes.set(serving.lane_figures().lanes as i64);
+        node.loaded(&bundle.version, bundle.index.engine().name(), bundle.catalogue.len());
     }
 
     /// The configuration in force.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.common.config
     }
 
-    /// The bundle that answers.
-    pub fn bundle(&self) -> &Bundle {
-        self.wiring.bundle()
-    }
-
-    /// Live sessions and profiles.
-    pub fn state(&self) -> &StateStore {
-        self.wiring.state()
-    }
-
-    /// What the stages share.
-    pub fn wiring(&self) -> &Wiring {
-        &self.wiring
-    }
-
-    /// The answers that are kept.
-    pub fn traces(&self) -> &TraceStore {
-        &self.traces
+    /// The bundle that answers, with all that answers by it. Whoever holds it keeps it served: for one request.
+    pub fn current(&self) -> Arc<Serving> {
+        self.current.load_full()
     }
 
     /// The server's metrics.
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.common.metrics
     }
 
     /// The weights in force.
     pub fn knobs(&self) -> Knobs {
-        **self.knobs.load()
+        **self.common.knobs.load()
     }
 
     /// Changes the weights from the next request on. The caller has checked the ranges.
     pub fn set_knobs(&self, knobs: Knobs) {
-        self.knobs.store(Arc::new(knobs));
+        self.common.knobs.store(Arc::new(knobs));
     }
 
     /// Changes the business rules from the next request on, and logs what is contradictory in them. The caller has checked
-    /// them.
+    /// them. Waits for a change of the catalogue or a swap that is at its last steps.
     pub fn set_rules(&self, rules: &[RuleConfig]) {
-        report_rules(rules, self.bundle());
-        self.wiring.rules().set(rules);
+        let _changes = self.changes();
+        let serving = self.current();
+        report_rules(rules, serving.bundle());
+        serving.wiring().rules().set(rules);
     }
 
-    /// A request and its weights, with what the arms of its listener set.
-    pub(super) fn in_arms(&self, request: Arc<Request>) -> (Arc<Request>, Knobs) {
-        self.arms.apply(request, self.knobs())
-    }
-
-    /// Answers a request on a lane. What it needs from disk is read before it is queued, by a thread that may wait: lanes
-    /// are as many as cores, and one that waited for the disk would keep a core from everybody.
-    ///
-    /// # Errors
-    /// When it is refused because of load.
-    pub async fn next_tracks(&self, request: Arc<Request>, terms: impl Into<Terms>) -> Result<Answer, Refused> {
-        let permit = self.admit(terms.into())?;
-        self.fetch(&request).await;
-        let until = permit.terms().deadline.clone();
-        let ((request, knobs), width) = (self.in_arms(request), self.lanes.width(&until));
-        let (state, bundle) = (Arc::clone(self.wiring.state()), Arc::clone(self.wiring.bundle()));
-        let answered = self.on_lane(permit, move |pipeline| {
-            let mut answer = pipeline.execute(Arc::clone(&request), knobs, &until, width);
-            if request.explain != ExplainLevel::None {
-                explain(&request, &mut answer, &state, &bundle);
-            }
-            answer
-        });
-        let answer = answered.await?;
-        if answer.rung != Rung::Full {
-            let (id, rung) = (&answer.recommendation_id, answer.rung.as_str());
-            tracing::info!(%id, rung, degraded = ?answer.degraded, seed = answer.seed, "answered below the full funnel");
-        }
-        Ok(answer)
-    }
-
-    /// Fills in why each track of an answer is in the list, from what its request read.
-    pub fn give_reasons(&self, request: &Request, recorded: &Recorded, answer: &mut Answer) {
-        give_reasons(request, &recorded.session, &recorded.profile, answer, self.bundle());
-    }
-
-    /// The bundle, to be held.
-    pub(super) fn bundle_handle(&self) -> &Arc<Bundle> {
-        self.wiring.bundle()
-    }
-
-    /// Lets a request in, before anything is done for it.
-    pub(super) fn admit(&self, terms: Terms) -> Result<Permit, Refused> {
-        let criticality = terms.criticality;
-        self.counted(criticality, self.lanes.admit(terms))
-    }
-
-    /// Runs the work of a request that was let in.
-    pub(super) async fn on_lane<T: Send + 'static>(
-        &self,
-        permit: Permit,
-        work: impl FnOnce(&mut Pipeline) -> T + Send + 'static,
-    ) -> Result<T, Refused> {
-        let criticality = permit.terms().criticality;
-        self.counted(criticality, self.lanes.run(permit, work).await)
-    }
-
-    pub(super) async fn fetch(&self, request: &Arc<Request>) {
-        if !self.state().is_at_hand(&request.user_id, request.session_id.as_ref()) {
-            let (state, request) = (Arc::clone(self.wiring.state()), Arc::clone(request));
-            let read = move || state.fetch(&request.user_id, request.session_id.as_ref());
-            // If it was not read, the lane reads it.
-            let _ = tokio::task::spawn_blocking(read).await;
-        }
-    }
-
-    /// Counts what load refused.
-    fn counted<T>(&self, criticality: Criticality, answered: Result<T, Refused>) -> Result<T, Refused> {
-        if matches!(answered, Err(Refused::Overloaded { .. })) {
-            self.metrics.http.refused.with_label_values(&[criticality.name()]).inc();
-        }
-        answered
-    }
-
-    /// The `k` tracks nearest to a track, best first, without itself and what is taken down.
-    ///
-    /// # Errors
-    /// When it is refused because of load.
-    pub async fn similar(&self, track: TrackIx, k: usize, terms: impl Into<Terms>) -> Result<Vec<Retrieved>, Refused> {
-        let permit = self.admit(terms.into())?;
-        let bundle = Arc::clone(self.wiring.bundle());
-        let takedowns = Arc::clone(self.wiring.takedowns());
-        let (put, take) = self.searchers.clone();
-        let until = permit.terms().deadline.clone();
-        let search = move |_: &mut _| {
-            let mut hits = Vec::new();
-            let Ok(query) = UnitVector::new(bundle.vectors.row(track.at()).to_vec(), bundle.vectors.dim()) else {
-                return hits;
-            };
-            let mut index = take.try_recv().unwrap_or_else(|_| bundle.index.searcher());
-            // Wider until enough is left besides the track itself and what is taken down.
-            let mut wide = k + 1;
-            loop {
-                hits.clear();
-                if let Err(error) = index.search(&query, wide, &until, &mut hits) {
-                    tracing::error!(%error, "similar tracks");
-                }
-                let all = hits.len() < wide || until.passed();
-                hits.retain(|hit| hit.track != track && !takedowns.contains(hit.track));
-                if all || hits.len() >= k {
-                    break;
-                }
-                wide *= 4;
-            }
-            hits.truncate(k);
-            // The pool has a place for every lane's.
-            let _ = put.try_send(index);
-            hits
-        };
-        self.on_lane(permit, search).await
+    pub(super) fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a track, or replaces what is known of its id. On return it is stored, and every request that comes can find it.
@@ -336,7 +198,9 @@ impl Engine {
     /// # Errors
     /// [`ChangeError`]: nothing changed.
     pub fn put_track(&self, track: Track) -> Result<Put, ChangeError> {
-        self.live_tracks.put(&self.wiring, track)
+        let mut changes = self.changes();
+        let serving = self.current();
+        serving.loaded().live_tracks.put(&mut changes, serving.wiring(), track)
     }
 
     /// Serves a track no more. On return that is stored and holds for every request that comes. Waits for the disk.
@@ -344,8 +208,10 @@ impl Engine {
     /// # Errors
     /// [`ChangeError`]: nothing changed.
     pub fn take_down(&self, track: &TrackId) -> Result<(), ChangeError> {
-        self.live_tracks.take_down(&self.wiring, track)?;
-        self.metrics.events.takedowns.inc();
+        let mut changes = self.changes();
+        let serving = self.current();
+        serving.loaded().live_tracks.take_down(&mut changes, serving.wiring(), track)?;
+        self.metrics().events.takedowns.inc();
         Ok(())
     }
 
@@ -354,7 +220,9 @@ impl Engine {
     /// # Errors
     /// [`ChangeError`]: nothing changed.
     pub fn restore(&self, track: &TrackId) -> Result<(), ChangeError> {
-        self.live_tracks.restore(&self.wiring, track)
+        let mut changes = self.changes();
+        let serving = self.current();
+        serving.loaded().live_tracks.restore(&mut changes, serving.wiring(), track)
     }
 
     /// Takes a batch of events in at server time `now_ms`; waits for the event log.
@@ -369,7 +237,7 @@ impl Engine {
                 EventOutcome::Duplicate => "duplicate",
                 EventOutcome::Rejected(_) => "rejected",
             };
-            self.metrics.events.received.with_label_values(&[status]).inc();
+            self.metrics().events.received.with_label_values(&[status]).inc();
         }
         Ok(outcomes)
     }
@@ -380,8 +248,9 @@ impl Engine {
     /// # Errors
     /// The disk's: something may still be held, and it may be tried again.
     pub fn erase(&self, user: &UserId) -> Result<bool, EventLogError> {
-        let traced = self.traces.forget(user);
-        let known = self.state().profile(user).last_ms != 0;
+        let serving = self.current();
+        let traced = serving.traces().forget(user);
+        let known = serving.state().profile(user).last_ms != 0;
         Ok(self.ingest.forget(user)? > 0 || known || traced)
     }
 
@@ -390,27 +259,27 @@ impl Engine {
     /// # Errors
     /// If a metric cannot be encoded.
     pub fn metrics_text(&self) -> Result<String, prometheus::Error> {
-        let node = &self.metrics.node;
-        node.lanes(&self.lanes.figures());
-        node.sessions.set(self.state().session_count() as i64);
-        node.profiles.set(self.state().profile_count() as i64);
-        let state = self.state().figures();
+        let (serving, node) = (self.current(), &self.metrics().node);
+        let (live, catalogue) = (serving.state(), &serving.bundle().catalogue);
+        node.lanes(&serving.lane_figures());
+        node.sessions.set(live.session_count() as i64);
+        node.profiles.set(live.profile_count() as i64);
+        let state = live.figures();
         node.state_changed.set(state.changed_bytes as i64);
         node.state_disk_reads.set(state.disk_reads as i64);
         node.state_damaged.set(state.damaged as i64);
         node.state_lost.set(state.lost as i64);
-        node.added.set(self.bundle().catalogue.added().len() as i64);
-        let (exposure, catalogue) = (self.wiring.exposure(), &self.bundle().catalogue);
-        let exploration = &self.metrics.exploration;
+        node.added.set(catalogue.added().len() as i64);
+        let (exposure, exploration) = (serving.wiring().exposure(), &self.metrics().exploration);
         exploration.new_share.set(f64::from(exposure.new_share().unwrap_or(0.0)));
-        exploration.promoted.set(self.state().completions().promoted() as i64);
+        exploration.promoted.set(live.completions().promoted() as i64);
         exploration.coverage.set(exposure.distinct() as f64 / catalogue.len().max(1) as f64);
         exploration.top_artists.set(exposure.top_artists_share(catalogue.artist_count()));
-        if let Some(drift) = self.wiring.drift() {
+        if let Some(drift) = serving.wiring().drift() {
             let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-            drift.tell(now_ms, &self.metrics.drift);
+            drift.tell(now_ms, &self.metrics().drift);
         }
-        self.metrics.render()
+        self.metrics().render()
     }
 }
 
@@ -419,39 +288,4 @@ fn report_rules(rules: &[RuleConfig], bundle: &Bundle) {
     let named = RuleBook::new(Rules::new(rules), Arc::clone(&bundle.catalogue)).findings();
     let found = rule_conflicts(rules).into_iter().chain(named);
     found.for_each(|finding| tracing::warn!("business rules: {finding}"));
-}
-
-/// Starts the feature log, where there is to be one, and has the wiring write to it. `changes`: the id of the file of
-/// changes to the catalogue.
-fn log_features(
-    config: &Config,
-    wiring: &mut Wiring,
-    changes: String,
-    metrics: &Metrics,
-) -> Result<Option<FeatureLog>, AppError> {
-    let bundle = wiring.bundle();
-    let served = Served { bundle: bundle.version.to_string(), changes, catalogue: Arc::clone(&bundle.catalogue) };
-    let log = FeatureLog::start(&config.feature_log, served, &metrics.feature_log).map_err(AppError::FeatureLog)?;
-    if let Some(to) = log.as_ref().map(FeatureLog::sender) {
-        let (unserved_share, shed) = (config.feature_log.unserved_share, metrics.feature_log.shed_queue.clone());
-        wiring.log_features(FeatureSink { to, unserved_share, shed });
-    }
-    Ok(log)
-}
-
-/// Fills in why each track is in the list.
-fn explain(request: &Request, answer: &mut Answer, state: &StateStore, bundle: &Bundle) {
-    let session = request.session_id.as_ref().and_then(|id| state.session_of(id, &request.user_id, request.now_ms));
-    give_reasons(request, &session.unwrap_or_default(), &state.profile(&request.user_id), answer, bundle);
-}
-
-fn give_reasons(
-    request: &Request,
-    session: &SessionState,
-    profile: &UserProfile,
-    answer: &mut Answer,
-    bundle: &Bundle,
-) {
-    let Bundle { catalogue, vectors, popularity, .. } = bundle;
-    Explainer { request, session, profile, catalogue, vectors, popularity }.fill(&mut answer.tracks);
 }

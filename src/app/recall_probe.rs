@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::AppError;
 use crate::config::Engine;
-use crate::domain::UnitVector;
+use crate::domain::{Retrieved, UnitVector};
 use crate::index::{IndexError, IndexHandle};
 use crate::metrics::{Metrics, NodeMetrics};
 use crate::pipeline::Deadline;
@@ -78,12 +78,16 @@ fn probe(index: &IndexHandle, k: usize, from: &Receiver<UnitVector>, metrics: &N
             tracing::error!(%error, "a probe of the index");
             continue;
         }
-        // Rows of the same score as the last may stand for one another.
-        let least = wanted.last().map_or(f32::MIN, |hit| hit.score);
-        let mut rows: Vec<_> = found.iter().map(|hit| hit.track).collect();
-        rows.sort_unstable();
-        let hits = wanted.iter().filter(|hit| hit.score == least || rows.binary_search(&hit.track).is_ok()).count();
         metrics.probe_wanted.inc_by(wanted.len() as u64);
-        metrics.probe_found.inc_by(hits as u64);
+        metrics.probe_found.inc_by(found_of(&found, &wanted) as u64);
     }
+}
+
+/// How many of the hits of an exact search, best first, were found. Rows of the same score as the last may stand for one
+/// another.
+pub(super) fn found_of(found: &[Retrieved], wanted: &[Retrieved]) -> usize {
+    let least = wanted.last().map_or(f32::MIN, |hit| hit.score);
+    let mut rows: Vec<_> = found.iter().map(|hit| hit.track).collect();
+    rows.sort_unstable();
+    wanted.iter().filter(|hit| hit.score == least || rows.binary_search(&hit.track).is_ok()).count()
 }

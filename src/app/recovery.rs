@@ -27,7 +27,7 @@ pub(super) struct Recovered {
 pub(super) fn recover(
     config: &Config,
     bundle: &Bundle,
-    changes: &str,
+    ground: &str,
     state: &StateStore,
     notes: &Notes,
 ) -> Result<Recovered, AppError> {
@@ -35,7 +35,7 @@ pub(super) fn recover(
         return Ok(Recovered { log: Arc::new(MemoryLog::new(MEMORY_EVENTS)), disk: None });
     }
     let start = Instant::now();
-    let ground = Ground { catalogue: &bundle.catalogue, vectors: &bundle.vectors, bundle: &ground_id(bundle, changes) };
+    let ground = Ground { catalogue: &bundle.catalogue, vectors: &bundle.vectors, bundle: ground };
     let (log, done) = recover_state(config, ground, state, notes)?;
     tracing::info!(
         dir = %config.events.data_dir.display(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Engine;
+use super::Serving;
 use crate::domain::{Answer, Knobs, RecommendationId, Recorded, Request, RequestContext, TrackIx};
 use crate::pipeline::{Deadline, Pipeline, Refused, Rehearsal, Terms, Watched, Width};
 use crate::replay::{Capture, CapturedAnswer, Diff, MadeWith};
@@ -115,7 +115,7 @@ pub enum ReplayError {
     Differs(Vec<String>),
 }
 
-impl Engine {
+impl Serving {
     /// Asks the request of an answer that is kept again, with the weights and the state of then and, where there are,
     /// with changes. Nobody observes it.
     ///
@@ -135,18 +135,21 @@ impl Engine {
         replayed.await.map_err(RehearsalError::from)?
     }
 
-    /// The requests of kept answers with what they read, at most `most`, for replays elsewhere.
+    /// The requests of answers of this bundle that are kept, with what they read, at most `most`, for replays elsewhere.
     pub fn captures(&self, most: usize) -> Vec<Capture> {
         let bundle = self.bundle();
         let made_with = MadeWith::of(bundle, self.config(), CatalogueMoment::default());
         let traces = self.traces().all();
-        traces.iter().filter_map(|trace| Capture::of(trace, &bundle.version, &made_with)).take(most).collect()
+        let traces = traces.iter().filter(|trace| trace.bundle == bundle.version);
+        traces.filter_map(|trace| Capture::of(trace, &bundle.version, &made_with)).take(most).collect()
     }
 
     /// What decides answers otherwise than when a trace was made.
     fn changed_since(&self, trace: &Trace) -> Vec<String> {
         let moment = |catalogue| MadeWith { catalogue, ..MadeWith::default() };
-        moment(trace.catalogue).changes(&moment((self.wiring().catalogue_moment())()))
+        let other = (trace.bundle != self.bundle().version).then(|| format!("bundle: {} answered", trace.bundle));
+        let moments = moment(trace.catalogue).changes(&moment((self.wiring().catalogue_moment())()));
+        other.into_iter().chain(moments).collect()
     }
 
     /// Says why a track is, or is not, in an answer: runs the request through the pipeline that serves, with nobody
@@ -163,7 +166,7 @@ impl Engine {
         let question = self.question(asked)?;
         let permit = self.admit(terms.into())?;
         self.fetch(&question.request).await;
-        let bundle = Arc::clone(self.bundle_handle());
+        let bundle = Arc::clone(self.bundle());
         let until = permit.terms().deadline.clone();
         let explained = self.on_lane(permit, move |pipeline| {
             let Question { request, knobs, width, recorded } = question;

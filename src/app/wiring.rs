@@ -43,7 +43,8 @@ pub enum Repeats {
     AsConfigured,
 }
 
-/// What all lanes of one bundle share.
+/// What all lanes of one bundle share. Clones share it too.
+#[derive(Clone)]
 pub struct Wiring {
     config: Config,
     bundle: Arc<Bundle>,
@@ -148,7 +149,10 @@ impl Wiring {
             .observer(self.observe_exposure(metrics))
             .detailed(traces.is_on());
         let builder = match traces.is_on() {
-            true => builder.observer(TraceObserver::new(traces.clone(), self.catalogue_moment())),
+            true => {
+                let version = Arc::clone(&self.bundle.version);
+                builder.observer(TraceObserver::new(traces.clone(), version, self.catalogue_moment()))
+            }
             false => builder,
         };
         let builder = builder.observer(MetricsObserver::new(Arc::clone(metrics)));

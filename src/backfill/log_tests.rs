@@ -35,19 +35,21 @@ fn serve(fixture: &Fixture, from_ms: i64) -> Vec<Event> {
     (config.feature_log.dir, config.feature_log.unserved_share) = (Some(fixture.at("log")), 1.0);
     let engine = Engine::start(config, &fixture.at("bundle")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let (bundle, mut served) = (engine.bundle(), Vec::new());
+    let serving = engine.current();
+    let (bundle, mut served) = (serving.bundle(), Vec::new());
     for event in fixture.events.iter().filter(|event| event.ts_ms < from_ms + DAY_MS + HOUR_MS) {
         let mut event = event.clone();
         if event.kind == EventType::PlayStart && (from_ms..from_ms + DAY_MS).contains(&event.ts_ms) {
             let seed = stable_hash(SEED, event.event_id.as_str());
             let request = Request { seed, limit: 20, ..Request::before(&event, &bundle.catalogue) };
-            let answer = runtime.block_on(engine.next_tracks(Arc::new(request), Deadline::never())).unwrap();
+            let answer = runtime.block_on(serving.next_tracks(Arc::new(request), Deadline::never())).unwrap();
             event.recommendation_id = Some(RecommendationId::new(answer.recommendation_id.as_str()).unwrap());
         }
-        let _ = engine.state().apply(&event, &bundle.catalogue, &bundle.vectors);
+        let _ = serving.state().apply(&event, &bundle.catalogue, &bundle.vectors);
         served.push(event);
     }
-    drop(engine);
+    // With the last that holds it the log is completed.
+    drop((serving, engine));
     served
 }
 

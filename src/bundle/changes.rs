@@ -39,6 +39,8 @@ pub struct ChangeLog {
     file: File,
     /// Bytes of whole changes.
     len: u64,
+    /// Whole changes.
+    count: usize,
     /// Whether something that is no whole change may follow them.
     torn: bool,
 }
@@ -71,6 +73,7 @@ impl ChangeLog {
             path: path.to_owned(),
             file,
             len: len as u64,
+            count: changes.len(),
             torn: false,
         };
         if new {
@@ -93,7 +96,26 @@ impl ChangeLog {
     /// # Errors
     /// It could not be written; the file is as before.
     pub fn append(&mut self, change: &Change) -> Result<(), BundleError> {
-        self.write(change)
+        self.write(change)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Changes that the file holds.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The changes that came after the first `count`, oldest first. Reads the file.
+    ///
+    /// # Errors
+    /// It cannot be read or was damaged.
+    pub fn since(&self, count: usize) -> Result<Vec<Change>, BundleError> {
+        if count >= self.count {
+            return Ok(Vec::new());
+        }
+        // A write that failed may have left more than counts.
+        Ok(read(&self.path)?.into_iter().take(self.count).skip(count).collect())
     }
 
     fn write(&mut self, line: &impl serde::Serialize) -> Result<(), BundleError> {
@@ -116,7 +138,7 @@ impl ChangeLog {
     }
 }
 
-/// Reads a file of changes that nobody writes to.
+/// Reads the whole changes of a file.
 ///
 /// # Errors
 /// As [`ChangeLog::open`].
@@ -243,6 +265,7 @@ mod tests {
         drop(log);
         let (mut log, read) = ChangeLog::open(&path).unwrap();
         assert_eq!(read, all[..2]);
+        assert_eq!((log.count(), log.since(1).unwrap(), log.since(2).unwrap()), (2, all[1..2].to_vec(), vec![]));
         assert!(ChangeLog::open(&path).unwrap_err().to_string().contains("another segue"));
         let id = log.id().to_owned();
         log.append(&all[2]).unwrap();

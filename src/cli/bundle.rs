@@ -6,6 +6,7 @@ use anyhow::bail;
 
 use super::common::ConfigArgs;
 use super::progress::Steps;
+use super::swap;
 use crate::bundle::{self, AsOf, BuildConfig, Folded, Manifest, UpdateConfig};
 use crate::inference::Runtime;
 
@@ -29,6 +30,17 @@ pub(super) enum Command {
     /// Shows what a bundle says of itself
     #[command(after_help = "Example:\n  segue bundle inspect models/demo")]
     Inspect(InspectArgs),
+    /// Serves another bundle on a running server, in place of the one that it serves
+    #[command(
+        after_help = "Example:\n  segue bundle activate 2026-11-20.3 --to 127.0.0.1:8081\n  segue bundle activate 2026-11-20.3 --override-reason 'new towers, judged by hand'"
+    )]
+    Activate(swap::ActivateArgs),
+    /// Serves the bundle again that a running server served before
+    #[command(after_help = "Example:\n  segue bundle rollback --to 127.0.0.1:8081")]
+    Rollback(swap::RollbackArgs),
+    /// Shows the bundles that a running server can serve
+    #[command(after_help = "Example:\n  segue bundle list --to 127.0.0.1:8081")]
+    List(swap::ListArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -105,6 +117,9 @@ pub(super) fn run(command: Command) -> anyhow::Result<()> {
         Command::Update(args) => update(args),
         Command::Verify(args) => verify(&args),
         Command::Inspect(args) => inspect(&args),
+        Command::Activate(args) => swap::activate(&args),
+        Command::Rollback(args) => swap::roll_back(&args),
+        Command::List(args) => swap::list(&args),
     }
 }
 

@@ -66,10 +66,11 @@ fn find(path: &str) -> anyhow::Result<PathBuf> {
 
 /// Applies what the demo's listeners did.
 fn recall(engine: &Engine, file: &Path) -> Result<(), TableError> {
-    let bundle = engine.bundle();
+    let serving = engine.current();
+    let bundle = serving.bundle();
     for event in read_events(file)? {
         // An event of a track that this bundle lacks is no part of the demo.
-        let _ = engine.state().apply(&event?, &bundle.catalogue, &bundle.vectors);
+        let _ = serving.state().apply(&event?, &bundle.catalogue, &bundle.vectors);
     }
     Ok(())
 }

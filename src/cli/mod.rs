@@ -23,6 +23,7 @@ mod progress;
 mod replay;
 mod serve;
 mod simulate;
+mod swap;
 mod world;
 
 use std::process::ExitCode;

@@ -11,6 +11,10 @@ use super::{Config, QueryShares};
 
 /// The range of every numeric key, both ends allowed.
 const RANGES: &[(&str, f64, f64)] = &[
+    ("bundles.least_recall", 0.0, 1.0),
+    ("guardrail.requests", 0.0, 10_000.0),
+    ("guardrail.most_turnover", 0.0, 1.0),
+    ("guardrail.most_loss", 0.0, 1.0),
     ("server.workers", 0.0, 256.0),
     ("server.body_limit_bytes", 1_024.0, 16_777_216.0),
     ("server.budget_ms", 1.0, 60_000.0),

@@ -1,6 +1,7 @@
 //! Configuration: one documented struct a concern. `config/segue.toml` shows every key with its default; `load` reports
 //! every fault at once and refuses unknown keys.
 
+mod bundles;
 mod check;
 mod differences;
 mod digest;
@@ -20,6 +21,7 @@ mod sections;
 mod signals;
 mod trace;
 
+pub use bundles::{BundlesConfig, GuardrailConfig};
 pub use differences::{Difference, differences};
 pub use digest::{rules_digest, section_digests};
 pub use drift::{DriftConfig, RetrainConfig};

@@ -7,8 +7,9 @@ use toml::{Table, Value};
 use super::Config;
 
 /// Keys that have no default, hence are not in the serialised default configuration. All are written as text.
-const WITHOUT_DEFAULT: [&str; 9] = [
+const WITHOUT_DEFAULT: [&str; 10] = [
     "bundle",
+    "bundles.dir",
     "events.export.dir",
     "events.fluvio.endpoint",
     "feature_log.dir",

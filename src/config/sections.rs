@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{
-    DriftConfig, ExperimentConfig, ExplorationConfig, FeatureLogConfig, IntentConfig, RerankConfig, RetrainConfig,
-    RetrievalConfig, RuleConfig, SignalConfig, TraceConfig,
+    BundlesConfig, DriftConfig, ExperimentConfig, ExplorationConfig, FeatureLogConfig, GuardrailConfig, IntentConfig,
+    RerankConfig, RetrainConfig, RetrievalConfig, RuleConfig, SignalConfig, TraceConfig,
 };
 use crate::domain::Knobs;
 
@@ -16,6 +16,10 @@ pub struct Config {
     /// The bundle to serve. Absent: must be given by flag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bundle: Option<PathBuf>,
+    /// Bundles that can be activated while the server runs.
+    pub bundles: BundlesConfig,
+    /// How far such a bundle may differ.
+    pub guardrail: GuardrailConfig,
     /// HTTP.
     pub server: ServerConfig,
     /// Threads of the request path.

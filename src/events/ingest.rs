@@ -1,13 +1,16 @@
 //! From a client's batch to the live state: each event gets one outcome, and what is accepted counts from the next
 //! request on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Instant;
 
 use super::in_flight::InFlight;
 use super::order::Order;
 use super::validate::{Clock, validate};
-use super::{Absorbed, Batch, EventLog, EventLogError, Foreign, Letter, Malformed, Notes, Origin, Position, RawEvent};
+use super::{
+    Absorbed, Batch, Beside, EventLog, EventLogError, Foreign, Letter, LiveState, Malformed, Notes, Origin, Position,
+    RawEvent, Replayed,
+};
 use crate::config::EventsConfig;
 use crate::domain::{Catalogue, Event, ItemVectors, UserId};
 use crate::features::StateStore;
@@ -28,14 +31,14 @@ pub enum EventOutcome {
 
 /// Takes events in.
 pub struct Ingest {
-    state: Arc<StateStore>,
+    /// Held to read by whoever takes events in, from the check of an event until it is applied.
+    live: RwLock<LiveState>,
+    besides: Mutex<Vec<Weak<Beside>>>,
     log: Arc<dyn EventLog>,
-    catalogue: Arc<Catalogue>,
-    vectors: Arc<ItemVectors>,
     config: EventsConfig,
     in_flight: InFlight,
     order: Order,
-    /// The offset that the state on disk is of, once this process has written it.
+    /// The offset that the state on disk is of, once this process has written it. Locked before `live`.
     written: Mutex<Option<u64>>,
     notes: Arc<Notes>,
 }
@@ -51,8 +54,9 @@ impl Ingest {
         notes: Arc<Notes>,
     ) -> Self {
         let order = Order::new(log.next_offset());
-        let (in_flight, written) = (InFlight::default(), Mutex::default());
-        Self { state, log, catalogue, vectors, config, in_flight, order, written, notes }
+        let (in_flight, written, besides) = Default::default();
+        let live = RwLock::new(LiveState { state, catalogue, vectors });
+        Self { live, besides, log, config, in_flight, order, written, notes }
     }
 
     /// Takes a batch at server time `now_ms`: validates, drops duplicates, appends to the log and applies in order of
@@ -67,13 +71,14 @@ impl Ingest {
         self.make_room()?;
         let Batch { events, sent_at_ms } = batch.into();
         let clock = Clock::new(now_ms, sent_at_ms, &self.config);
+        let live = self.live();
         let known = events.iter().flatten();
         let _claim = self.in_flight.claim(known.map(|raw| (raw.user_id.clone(), raw.event_id.clone())).collect());
         let mut outcomes = Vec::with_capacity(events.len());
         let (mut admitted, mut letters) = (Vec::with_capacity(events.len()), Vec::new());
         for (place, sent) in events.into_iter().enumerate() {
             let outcome = match sent {
-                Ok(raw) => match self.admit(&raw, clock) {
+                Ok(raw) => match self.admit(&live, &raw, clock) {
                     Ok(event) => {
                         admitted.push((place, event));
                         EventOutcome::Accepted
@@ -96,7 +101,7 @@ impl Ingest {
         admitted.sort_by_key(|(_, event)| event.ts_ms);
         let (places, accepted): (Vec<usize>, Vec<Event>) = admitted.into_iter().unzip();
         if !accepted.is_empty() {
-            for (place, reason, letter) in self.store(&accepted, None, now_ms)? {
+            for (place, reason, letter) in self.store(&live, &accepted, None, now_ms)? {
                 outcomes[places[place]] = EventOutcome::Rejected(reason);
                 letters.push(letter);
             }
@@ -111,20 +116,22 @@ impl Ingest {
     /// and the dead letter.
     fn store(
         &self,
+        live: &LiveState,
         events: &[Event],
         from: Option<&Position>,
         now_ms: i64,
     ) -> Result<Vec<(usize, String, Letter)>, EventLogError> {
+        let LiveState { state, catalogue, vectors } = live;
         let begun = Instant::now();
         let offsets = self.log.take_in(events, from).inspect_err(|_| {
-            events.iter().for_each(|event| self.state.forget(&event.user_id, &event.event_id));
+            events.iter().for_each(|event| state.forget(&event.user_id, &event.event_id));
         })?;
         let _turn = self.order.turn(offsets.clone());
         let origin = if from.is_some() { "stream" } else { "request" };
         let lag = self.notes.metrics().lag.with_label_values(&[origin]);
         let mut refused = Vec::new();
         for (place, (event, at)) in events.iter().zip(offsets).enumerate() {
-            match self.state.apply(event, &self.catalogue, &self.vectors) {
+            match state.apply(event, catalogue, vectors) {
                 Ok(applied) => {
                     self.notes.metrics().late.inc_by(u64::from(applied.late));
                     let since = now_ms.saturating_sub(event.ts_ms).max(0) as f64 / 1_000.0;
@@ -132,7 +139,7 @@ impl Ingest {
                 }
                 Err(fault) => {
                     // Only a batch that contradicts itself comes here: two listeners in one session.
-                    self.state.forget(&event.user_id, &event.event_id);
+                    state.forget(&event.user_id, &event.event_id);
                     let reason = fault.to_string();
                     let letter = letter(&RawEvent::from(event), (Origin::Log, at), &reason, 0);
                     refused.push((place, reason, letter));
@@ -153,18 +160,23 @@ impl Ingest {
 
     fn erase(&self, user: &UserId, from: Option<&Position>) -> Result<usize, EventLogError> {
         let letters = self.notes.forget(user)?;
+        let live = self.live();
         let offsets = self.log.erase(user, from)?;
         let turn = self.order.turn(offsets);
-        let sessions = self.state.erase(user)?;
-        drop(turn);
+        let sessions = live.state.erase(user)?;
+        drop((turn, live));
         self.snapshot_if(|_| true)?;
+        // What these read of the log from now on has nothing of the listener. Last, for the state that was live until here may
+        // be one of them by now.
+        self.besides().iter().try_for_each(|beside| beside.forget(user))?;
         Ok(sessions + letters)
     }
 
     /// Writes the state where memory has no room for more of it.
     fn make_room(&self) -> Result<(), EventLogError> {
-        if self.state.is_full() {
-            self.snapshot_if(|_| self.state.is_full())?;
+        let is_full = || self.live().state.is_full();
+        if is_full() {
+            self.snapshot_if(|_| is_full())?;
         }
         Ok(())
     }
@@ -217,14 +229,15 @@ impl Ingest {
         done: &mut Absorbed,
         letters: &mut Vec<Letter>,
     ) -> Result<(), EventLogError> {
+        let live = self.live();
         let keys = events.iter().map(|event| (event.user_id.clone(), event.event_id.clone())).collect();
         let _claim = self.in_flight.claim(keys);
         let came = events.len();
-        let fresh = |event: &Event| self.state.first_time(&event.user_id, &event.event_id);
+        let fresh = |event: &Event| live.state.first_time(&event.user_id, &event.event_id);
         let new: Vec<Event> = events.into_iter().filter(fresh).collect();
         done.repeated += (came - new.len()) as u64;
         done.events += new.len() as u64;
-        letters.extend(self.store(&new, Some(position), now_ms)?.into_iter().map(|(.., letter)| letter));
+        letters.extend(self.store(&live, &new, Some(position), now_ms)?.into_iter().map(|(.., letter)| letter));
         Ok(())
     }
 
@@ -234,12 +247,69 @@ impl Ingest {
     /// # Errors
     /// The disk's: it is as it was.
     pub fn snapshot(&self) -> Result<u64, EventLogError> {
-        self.snapshot_if(|is_new| is_new || self.state.is_crowded())
+        self.snapshot_if(|is_new| is_new || self.is_crowded())
     }
 
     /// Whether the state should be written before its time.
     pub fn is_crowded(&self) -> bool {
-        self.state.is_crowded()
+        self.live().state.is_crowded()
+    }
+
+    /// What events change now.
+    fn live(&self) -> RwLockReadGuard<'_, LiveState> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to keep a state beside the live one, which holds what the log has below `next`. While it lives it forgets whom
+    /// the live one forgets.
+    pub fn beside(&self, live: LiveState, next: u64) -> Arc<Beside> {
+        let beside = Arc::new(Beside::new(live, next));
+        let mut besides = self.besides.lock().unwrap_or_else(PoisonError::into_inner);
+        besides.retain(|other| other.strong_count() > 0);
+        besides.push(Arc::downgrade(&beside));
+        beside
+    }
+
+    fn besides(&self) -> Vec<Arc<Beside>> {
+        self.besides.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Brings a state beside the live one up to what the log holds now. Events go on meanwhile.
+    ///
+    /// # Errors
+    /// The log's or the disk's.
+    pub fn catch_up(&self, beside: &Beside) -> Result<Replayed, EventLogError> {
+        beside.catch_up(&*self.log, &self.notes, self.order.still(|applied| applied))
+    }
+
+    /// Lets events change another state from the next batch on. While none is on its way the one `beside` is brought up to
+    /// the log and written, and `commit` makes it count; absent, `to` has the state that events change now. Returns what they
+    /// changed until then, where that is another state. Batches wait for it: for little, where [`Ingest::catch_up`] came
+    /// just before.
+    ///
+    /// # Errors
+    /// The log's, the disk's, or what `commit` returns: nothing has changed.
+    pub fn switch<E: From<EventLogError>>(
+        &self,
+        to: LiveState,
+        beside: Option<&Beside>,
+        commit: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Option<Arc<Beside>>, E> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        let applied = self.order.still(|applied| applied);
+        if let Some(beside) = beside {
+            beside.catch_up(&*self.log, &self.notes, applied)?;
+            beside.write()?;
+        }
+        commit()?;
+        let before = std::mem::replace(&mut *live, to);
+        if beside.is_none() {
+            return Ok(None);
+        }
+        *written = Some(applied);
+        self.log.cover(applied);
+        Ok(Some(self.beside(before, applied)))
     }
 
     /// Writes the state if `wanted` says so, when its turn has come, of whether there is something new.
@@ -249,22 +319,24 @@ impl Ingest {
         if !wanted(*written != Some(applied)) {
             return Ok(applied);
         }
+        // Not held while it is written: whoever changes the state that is live waits for `written`.
+        let state = Arc::clone(&self.live().state);
         let offset = self.order.still(|applied| {
-            self.state.part();
+            state.part();
             applied
         });
-        self.state.write(offset)?;
+        state.write(offset)?;
         *written = Some(offset);
         self.log.cover(offset);
         Ok(offset)
     }
 
     /// Whether an event may go into the log; its id is remembered only if so.
-    fn admit(&self, raw: &RawEvent, clock: Clock<'_>) -> Result<Event, EventOutcome> {
+    fn admit(&self, live: &LiveState, raw: &RawEvent, clock: Clock<'_>) -> Result<Event, EventOutcome> {
         self.notes.sample(raw);
         let event = validate(raw, clock).map_err(EventOutcome::Rejected)?;
-        self.state.check(&event, &self.catalogue).map_err(|fault| EventOutcome::Rejected(fault.to_string()))?;
-        if self.state.first_time(&event.user_id, &event.event_id) { Ok(event) } else { Err(EventOutcome::Duplicate) }
+        live.state.check(&event, &live.catalogue).map_err(|fault| EventOutcome::Rejected(fault.to_string()))?;
+        if live.state.first_time(&event.user_id, &event.event_id) { Ok(event) } else { Err(EventOutcome::Duplicate) }
     }
 }
 
@@ -289,6 +361,10 @@ mod tests {
     struct Broken;
 
     impl EventLog for Broken {
+        fn read(&self, _: u64, _: usize) -> Result<crate::events::Step, EventLogError> {
+            Err(EventLogError("disk full".into()))
+        }
+
         fn next_offset(&self) -> u64 {
             0
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::Position;
+use super::{Position, Step};
 use crate::domain::{Event, UserId};
 use crate::vault::VaultError;
 
@@ -69,11 +69,17 @@ pub trait EventLog: Send + Sync {
     /// As [`EventLog::forget`].
     fn erase(&self, user: &UserId, from: Option<&Position>) -> Result<Range<u64>, EventLogError>;
 
+    /// Reads at most `most` entries from an offset on, in order; what is not there any more is passed over. No entries: the end.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn read(&self, from: u64, most: usize) -> Result<Step, EventLogError>;
+
     /// Says that the live state can be built without the entries below an offset, so that age and size may remove them.
     fn cover(&self, _offset: u64) {}
 }
 
-/// Keeps the newest events in memory. Not durable: for a laptop, and for looking at what came in.
+/// Keeps the newest entries in memory. Not durable: for a laptop, and for looking at what came in.
 #[derive(Debug)]
 pub struct MemoryLog {
     held: Mutex<Held>,
@@ -82,20 +88,25 @@ pub struct MemoryLog {
 
 #[derive(Debug, Default)]
 struct Held {
-    events: VecDeque<Event>,
+    entries: VecDeque<(u64, Entry)>,
     next: u64,
 }
 
 impl Held {
-    fn take(&mut self, entries: usize) -> Range<u64> {
+    fn take(&mut self, entries: impl Iterator<Item = Entry>, capacity: usize) -> Range<u64> {
         let first = self.next;
-        self.next += entries as u64;
+        for entry in entries {
+            self.entries.push_back((self.next, entry));
+            self.next += 1;
+        }
+        let over = self.entries.len().saturating_sub(capacity);
+        self.entries.drain(..over);
         first..self.next
     }
 }
 
 impl MemoryLog {
-    /// A log that holds at most `capacity` events.
+    /// A log that holds at most `capacity` entries.
     pub fn new(capacity: usize) -> Self {
         Self { held: Mutex::default(), capacity }
     }
@@ -103,7 +114,13 @@ impl MemoryLog {
     /// The newest `count` events, oldest first.
     pub fn newest(&self, count: usize) -> Vec<Event> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.events.iter().skip(held.events.len().saturating_sub(count)).cloned().collect()
+        let events = held.entries.iter().rev().filter_map(|(_, entry)| match entry {
+            Entry::Event(event) => Some(event.clone()),
+            Entry::Erase(_) | Entry::Erased => None,
+        });
+        let mut newest: Vec<Event> = events.take(count).collect();
+        newest.reverse();
+        newest
     }
 }
 
@@ -114,17 +131,24 @@ impl EventLog for MemoryLog {
 
     fn take_in(&self, events: &[Event], _: Option<&Position>) -> Result<Range<u64>, EventLogError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.events.extend(events.iter().cloned());
-        let over = held.events.len().saturating_sub(self.capacity);
-        held.events.drain(..over);
-        Ok(held.take(events.len()))
+        Ok(held.take(events.iter().cloned().map(Entry::Event), self.capacity))
     }
 
     /// `O(capacity)`.
     fn erase(&self, user: &UserId, _: Option<&Position>) -> Result<Range<u64>, EventLogError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.events.retain(|event| event.user_id != *user);
-        Ok(held.take(1))
+        let is_theirs = |entry: &Entry| matches!(entry, Entry::Event(event) if event.user_id == *user);
+        held.entries.retain(|(_, entry)| !is_theirs(entry));
+        Ok(held.take(std::iter::once(Entry::Erase(user.clone())), self.capacity))
+    }
+
+    /// `O(capacity)`.
+    fn read(&self, from: u64, most: usize) -> Result<Step, EventLogError> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = held.entries.iter().filter(|(at, _)| *at >= from).take(most);
+        let entries: Vec<_> = entries.cloned().collect();
+        let next = entries.last().map_or(from.max(held.next), |(at, _)| at + 1);
+        Ok(Step { entries, next, damage: Vec::new() })
     }
 }
 

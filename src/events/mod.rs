@@ -1,6 +1,7 @@
 //! Events on their way in: validation, the duplicate window, the log, the live state; and back from the log into it.
 
 mod batch;
+mod beside;
 mod embedded;
 #[cfg(feature = "fluvio")]
 pub mod fluvio;
@@ -16,6 +17,7 @@ mod stream;
 mod validate;
 
 pub use batch::{Batch, Malformed};
+pub use beside::{Beside, LiveState};
 pub use embedded::{DeadLetters, EmbeddedLog, KeptLetter, Letter, Look, Opened, Origin, Step, look, read_step, scan};
 pub use ingest::{EventOutcome, Ingest};
 pub use log::{Entry, EventLog, EventLogError, MemoryLog};

@@ -54,8 +54,8 @@ pub fn recover(
     state.attach(vault);
     opened.reach(from)?;
     let ids_from = opened.next_offset().saturating_sub(config.state.duplicate_window).min(from);
-    let mut replay =
-        Replay { state, ground, notes, refused: Vec::new(), done: Replayed { from, ..Replayed::default() } };
+    let mut replay = Replay::new(state, ground, notes);
+    replay.done.from = from;
     thread::scope(|scope| {
         let mut window = Some(Window::start(scope, state));
         opened.replay(ids_from, &mut |at, entry| {
@@ -71,8 +71,7 @@ pub fn recover(
         window.into_iter().for_each(Window::finish);
         Ok::<_, EventLogError>(())
     })?;
-    replay.hand_in();
-    let done = replay.done;
+    let done = replay.finish();
     notes.metrics().replayed.set(done.applied as i64);
     let log = EmbeddedLog::start(opened)?;
     log.cover(from);
@@ -80,7 +79,7 @@ pub fn recover(
 }
 
 /// Puts entries of a log into a state, in order.
-struct Replay<'a> {
+pub(super) struct Replay<'a> {
     state: &'a StateStore,
     ground: Ground<'a>,
     notes: &'a Notes,
@@ -88,8 +87,12 @@ struct Replay<'a> {
     done: Replayed,
 }
 
-impl Replay<'_> {
-    fn take(&mut self, at: u64, entry: Entry) -> Result<(), EventLogError> {
+impl<'a> Replay<'a> {
+    pub(super) fn new(state: &'a StateStore, ground: Ground<'a>, notes: &'a Notes) -> Self {
+        Self { state, ground, notes, refused: Vec::new(), done: Replayed::default() }
+    }
+
+    pub(super) fn take(&mut self, at: u64, entry: Entry) -> Result<(), EventLogError> {
         match entry {
             Entry::Event(event) => {
                 if !self.state.first_time(&event.user_id, &event.event_id) {
@@ -118,6 +121,12 @@ impl Replay<'_> {
             self.state.write(at + 1)?;
         }
         Ok(())
+    }
+
+    /// What was found.
+    pub(super) fn finish(mut self) -> Replayed {
+        self.hand_in();
+        self.done
     }
 
     /// Puts what was refused to the dead letters.

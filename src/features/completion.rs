@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use arc_swap::ArcSwapOption;
 
 use super::tally::{Counts, Tally};
 use super::{Applied, BetaGrid};
@@ -78,21 +80,27 @@ pub struct Completions {
     held: RwLock<Held>,
     config: CompletionConfig,
     grid: BetaGrid,
-    bundle: OnceLock<Arc<Popularity>>,
+    bundle: ArcSwapOption<Popularity>,
     promoted: AtomicU64,
 }
 
 impl Completions {
     /// Knows nothing yet.
     pub(super) fn new(config: CompletionConfig) -> Self {
-        let (held, grid, bundle) = (RwLock::default(), BetaGrid::default(), OnceLock::new());
+        let (held, grid, bundle) = (RwLock::default(), BetaGrid::default(), ArcSwapOption::empty());
         Self { held, config, grid, bundle, promoted: AtomicU64::new(0) }
     }
 
-    /// From now on the plays of a bundle count too; a second one is not taken.
+    /// From now on the plays of a bundle count too, unless another one's do.
     pub fn know(&self, bundle: Arc<Popularity>) {
-        // Nobody gives two: another bundle is another node's state.
-        let _ = self.bundle.set(bundle);
+        if self.bundle.load().is_none() {
+            self.bundle.store(Some(bundle));
+        }
+    }
+
+    /// From now on the plays of this bundle count, in place of the one before, which was of the same rows.
+    pub fn know_now(&self, bundle: Arc<Popularity>) {
+        self.bundle.store(Some(bundle));
     }
 
     /// Appends the estimate of each track at a moment; one lock for all.
@@ -184,7 +192,7 @@ impl Completions {
     }
 
     fn in_bundle(&self, track: TrackIx) -> f32 {
-        self.bundle.get().and_then(|bundle| bundle.plays.get(track.at())).copied().unwrap_or(0.0)
+        self.bundle.load().as_ref().and_then(|bundle| bundle.plays.get(track.at()).copied()).unwrap_or(0.0)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Held> {

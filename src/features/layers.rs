@@ -248,6 +248,12 @@ impl<V: Kept> Layers<V> {
         }
     }
 
+    /// Lets go of what memory holds and the disk does too.
+    pub(super) fn rest(&self) {
+        self.cache.invalidate_all();
+        self.cache.run_pending_tasks();
+    }
+
     /// Whether so much has changed that it should be written soon.
     pub(super) fn is_crowded(&self) -> bool {
         self.changed_bytes.load(Ordering::Relaxed) > self.most_changed

@@ -88,6 +88,33 @@ impl StateStore {
         }
     }
 
+    /// Puts the store, which is empty, in front of a new file beside that of another store, if that has one. The file is of
+    /// `ground`, and is removed with this store unless [`StateStore::stay`] says that it is to stay.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn attach_beside(&self, other: &Self, ground: &str) -> Result<(), VaultError> {
+        if let Some(vault) = other.vault.get() {
+            self.attach(vault.beside(ground)?);
+        }
+        Ok(())
+    }
+
+    /// Whether what is on disk outlives this store.
+    pub fn stay(&self, stays: bool) {
+        if let Some(vault) = self.vault.get() {
+            vault.spare(!stays);
+        }
+    }
+
+    /// Lets go of the memory of what is on disk: for a store that nobody asks for a while.
+    pub fn rest(&self) {
+        if self.vault.get().is_some() {
+            self.sessions.rest();
+            self.profiles.rest();
+        }
+    }
+
     /// How likely plays of tracks are to be completed.
     pub fn completions(&self) -> &Completions {
         &self.completions

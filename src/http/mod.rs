@@ -24,7 +24,7 @@ pub use openapi::document;
 pub use problem::{ApiError, FieldError, PROBLEM_JSON, Problem};
 pub use router::{Audience, Endpoint, app, endpoints};
 pub use server::{Bound, Signals, Stopper, bind};
-pub use service::{ChangeFault, IngestError, Reply, Service, Traced};
+pub use service::{ChangeFault, IngestError, Reply, ServedBundle, Service, SwapFault, Traced};
 pub use state::HttpState;
 
 /// Header that names the rung an answer came from.

@@ -31,6 +31,9 @@ use super::problem::Problem;
         tracks::take_down,
         tracks::similar,
         tracks::top,
+        admin::bundles,
+        admin::activate,
+        admin::roll_back,
         admin::captures,
         admin::knobs,
         admin::set_knobs,
@@ -114,6 +117,24 @@ pub(super) enum NotAgain {
     /// What it came from was not kept, or the answer does not come out again; the text names what changed.
     #[response(status = 409, content_type = "application/problem+json")]
     Changed(Problem),
+}
+
+/// Problems of a route that swaps the bundle.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "only read by the document's macros")]
+pub(super) enum NotSwapped {
+    /// There is no such bundle.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Missing(Problem),
+    /// Another swap is running, or there is nothing to swap to.
+    #[response(status = 409, content_type = "application/problem+json")]
+    NotNow(Problem),
+    /// It is damaged, failed its self-test, or breaks the guardrail; `report` says what was found.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Refused(Problem),
+    /// The server's own disk or threads.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Failed(Problem),
 }
 
 /// Problems of the readiness probe.

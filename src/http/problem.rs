@@ -3,7 +3,7 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 
-use super::service::{ChangeFault, IngestError};
+use super::service::{ChangeFault, IngestError, SwapFault};
 use crate::app::{RehearsalError, ReplayError};
 use crate::domain::IdError;
 use crate::pipeline::Refused;
@@ -83,6 +83,23 @@ pub enum ApiError {
     /// A request asked again as it was was answered otherwise.
     #[error("{0}")]
     NotReproduced(String),
+    /// One swap of the bundle at a time.
+    #[error("another swap is running: try again when it is done")]
+    SwapRunning,
+    /// Another bundle cannot be served as things are.
+    #[error("{0}")]
+    NotSwappable(String),
+    /// A bundle should not be served.
+    #[error("{why}")]
+    BundleRefused {
+        /// Why.
+        why: String,
+        /// What was found.
+        report: Option<serde_json::Value>,
+    },
+    /// Another bundle could not be served for a reason of the server's own; all is as it was.
+    #[error("the bundle was not swapped, all is as it was; the server's log says why")]
+    NotSwapped,
     /// The node is going away.
     #[error("this node is shutting down: send the request to another")]
     ShuttingDown,
@@ -140,6 +157,10 @@ impl ApiError {
             Self::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::NotReproduced(_) => (StatusCode::CONFLICT, "not-reproduced"),
             Self::NotReplayable(_) => (StatusCode::CONFLICT, "not-replayable"),
+            Self::SwapRunning => (StatusCode::CONFLICT, "swap-running"),
+            Self::NotSwappable(_) => (StatusCode::CONFLICT, "not-swappable"),
+            Self::BundleRefused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bundle-refused"),
+            Self::NotSwapped => (StatusCode::INTERNAL_SERVER_ERROR, "not-swapped"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting-down"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
             Self::NotStored => (StatusCode::SERVICE_UNAVAILABLE, "not-stored"),
@@ -168,6 +189,10 @@ impl ApiError {
             | Self::CatalogueFull(_)
             | Self::NotReplayable(_)
             | Self::NotReproduced(_)
+            | Self::SwapRunning
+            | Self::NotSwappable(_)
+            | Self::BundleRefused { .. }
+            | Self::NotSwapped
             | Self::Internal
             | Self::Protocol(_) => None,
         }
@@ -185,6 +210,7 @@ impl ApiError {
             response.insert_header((header::ALLOW, allow.as_str()));
         }
         let errors = if let Self::Invalid(errors) = self { errors.clone() } else { Vec::new() };
+        let report = if let Self::BundleRefused { report, .. } = self { report.clone() } else { None };
         response.json(Problem {
             kind: format!("urn:segue:problem:{name}"),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
@@ -192,6 +218,7 @@ impl ApiError {
             detail: self.to_string(),
             instance: request_id.map(str::to_owned),
             errors,
+            report,
         })
     }
 }
@@ -251,6 +278,20 @@ impl From<ChangeFault> for ApiError {
     }
 }
 
+impl ApiError {
+    /// A swap of the bundle that did not happen; `name`: of the bundle that was asked for.
+    pub fn swap(fault: SwapFault, name: &str) -> Self {
+        match fault {
+            SwapFault::Unknown => Self::Unknown { what: "bundle", id: name.to_owned() },
+            SwapFault::Busy => Self::SwapRunning,
+            SwapFault::NotPossible(why) => Self::NotSwappable(why),
+            SwapFault::Refused { why, report } => Self::BundleRefused { why, report },
+            // The engine has logged it.
+            SwapFault::Failed(_) => Self::NotSwapped,
+        }
+    }
+}
+
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         self.kind().0
@@ -281,6 +322,10 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldError>,
+    /// Of a bundle that was refused: what was found, as `SwapReport`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    report: Option<serde_json::Value>,
 }
 
 /// The first `MAX_ECHO_BYTES` of a text, cut between characters.
@@ -312,6 +357,11 @@ mod tests {
             (ApiError::NotReady, 503),
             (ApiError::NotStored, 503),
             (ApiError::Internal, 500),
+            (ApiError::swap(SwapFault::Unknown, "b"), 404),
+            (ApiError::swap(SwapFault::Busy, "b"), 409),
+            (ApiError::swap(SwapFault::NotPossible("not so".into()), "b"), 409),
+            (ApiError::swap(SwapFault::Refused { why: "worse".into(), report: None }, "b"), 422),
+            (ApiError::swap(SwapFault::Failed("disk".into()), "b"), 500),
             (ApiError::Protocol(StatusCode::NOT_ACCEPTABLE), 406),
         ];
         for (error, status) in cases {

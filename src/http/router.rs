@@ -71,6 +71,9 @@ pub fn endpoints() -> Vec<Endpoint> {
         DELETE "/v1/tracks/{id}" => tracks::take_down;
         GET "/v1/tracks/{id}/similar" => tracks::similar;
         GET "/v1/top" => tracks::top;
+        GET "/admin/bundles" => admin::bundles;
+        POST "/admin/bundles/rollback" => admin::roll_back;
+        POST "/admin/bundles/{name}/activate" => admin::activate;
         GET "/admin/captures" => admin::captures;
         GET "/admin/knobs" => admin::knobs;
         PUT "/admin/knobs" => admin::set_knobs;

@@ -2,6 +2,7 @@
 //! of its own, so every test and every server starts from zero. Labels are closed sets: never a user, a session or a track.
 
 mod archive;
+mod bundles;
 mod define;
 mod drift;
 mod events;
@@ -15,6 +16,7 @@ mod stages;
 use prometheus::{Registry, TextEncoder};
 
 pub use archive::ArchiveMetrics;
+pub use bundles::BundleMetrics;
 pub use drift::DriftMetrics;
 pub use events::{EventMetrics, StreamMetrics};
 pub use experiments::ExperimentMetrics;
@@ -62,6 +64,8 @@ pub struct Metrics {
     pub archive: ArchiveMetrics,
     /// Of the stream between nodes.
     pub stream: StreamMetrics,
+    /// Of swaps of the bundle.
+    pub bundles: BundleMetrics,
     /// Of what is unlike training.
     pub drift: DriftMetrics,
     /// Lanes, state and what is loaded.
@@ -85,6 +89,7 @@ impl Metrics {
             feature_log: FeatureLogMetrics::register(&registry)?,
             archive: ArchiveMetrics::register(&registry)?,
             stream: StreamMetrics::register(&registry)?,
+            bundles: BundleMetrics::register(&registry)?,
             drift: DriftMetrics::register(&registry)?,
             node: NodeMetrics::register(&registry)?,
             registry,
@@ -105,6 +110,7 @@ impl Metrics {
             self.feature_log.described(),
             self.stream.described(),
             self.archive.described(),
+            self.bundles.described(),
             self.drift.described(),
             self.node.described(),
         ]
@@ -170,7 +176,7 @@ mod tests {
             ("route", "patterns of the router"),
             ("status", "statuses of HTTP"),
             ("stage", "components of the wiring"),
-            ("outcome", "how a stage ended"),
+            ("outcome", "how a stage or a swap of the bundle ended"),
             ("note", "names of the stages' notes"),
             ("rung", "the ladder"),
             ("criticality", "what requests may say of themselves"),

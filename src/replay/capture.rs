@@ -13,8 +13,20 @@ const TRACKS: &str = "tracks.parquet";
 /// The vectors whose sums a session holds.
 const VECTORS: &str = "item_vectors.bin";
 /// Sections of the configuration that decide no answer beside the request and the weights.
-const ASIDE: [&str; 10] =
-    ["bundle", "server", "lanes", "events", "experiments", "feature_log", "log", "state", "trace", "knobs"];
+const ASIDE: [&str; 12] = [
+    "bundle",
+    "bundles",
+    "guardrail",
+    "server",
+    "lanes",
+    "events",
+    "experiments",
+    "feature_log",
+    "log",
+    "state",
+    "trace",
+    "knobs",
+];
 
 /// What decides answers beside the request, the listener's state and the weights.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

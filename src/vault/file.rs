@@ -8,7 +8,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::{Shelf, VaultError};
 
-const NAME: &str = "state.sqlite";
+/// A file is `state.sqlite`, or `state.N.sqlite` where a swap of the bundle made it.
+const STEM: &str = "state";
+const SUFFIX: &str = "sqlite";
 /// Version of the tables, in `PRAGMA user_version`; "SEH" and the version, in `PRAGMA application_id`.
 const FORMAT: i64 = 2;
 /// The version before there were counts of plays.
@@ -34,31 +36,84 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-/// Opens the file to write it: its path, the connection, the offset that it is of, and how many files were damaged.
+/// Opens the file to write it: its path, the connection, the offset that it is of, and how many files were damaged. Files
+/// of other grounds, which a swap may have left, are removed.
 pub(super) fn open(dir: &Path, ground: &str) -> Result<(PathBuf, Connection, u64, u64), VaultError> {
-    let path = dir.join(NAME);
-    let at = |error: VaultError| VaultError { why: format!("{}: {}", path.display(), error.why), ..error };
-    let system = |error: io::Error| at(VaultError::new(error));
+    let system = |error: io::Error| at(dir, VaultError::new(error));
     fs::create_dir_all(dir).map_err(system)?;
-    let mut damaged = 0;
-    if path.exists() {
+    let (mut damaged, mut found) = (0, None);
+    // The newest first: of two of one ground it is the one that was served.
+    for (_, path) in all(dir).map_err(system)?.into_iter().rev() {
         match existing(&path, ground) {
-            Ok((db, Some(offset))) => return Ok((path, db, offset, 0)),
-            Ok((db, None)) => {
-                drop(db);
-                tracing::warn!(path = %path.display(), "it is of other tracks or vectors; the whole log is read instead");
+            Ok((db, Some(offset))) if found.is_none() => {
+                found = Some((path, db, offset));
+                continue;
             }
-            Err(Fault::Failed(error)) => return Err(at(error)),
+            Ok((_, Some(_))) => {}
+            Ok((_, None)) => tracing::warn!(path = %path.display(), "it is of other tracks or vectors and is removed"),
+            Err(Fault::Failed(error)) => return Err(at(&path, error)),
             Err(Fault::Useless(why)) => {
-                tracing::error!(path = %path.display(), why, "set aside; the whole log is read instead");
-                damaged = 1;
+                tracing::error!(path = %path.display(), why, "set aside");
+                set_aside(&path, true).map_err(|error| at(&path, VaultError::new(error)))?;
+                damaged += 1;
+                continue;
             }
         }
-        set_aside(&path, damaged > 0).map_err(system)?;
+        set_aside(&path, false).map_err(|error| at(&path, VaultError::new(error)))?;
     }
-    let db = fresh(&path, ground).map_err(at)?;
-    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(system)?;
+    if let Some((path, db, offset)) = found {
+        return Ok((path, db, offset, damaged));
+    }
+    let path = dir.join(format!("{STEM}.{SUFFIX}"));
+    tracing::info!(path = %path.display(), "no state of these tracks is on disk: the whole log is read");
+    let db = create(&path, ground)?;
     Ok((path, db, 0, damaged))
+}
+
+/// Makes an empty file beside those of a directory, with a name that none of them has had: a connection that still closes
+/// an old one must not find the new one's files.
+pub(super) fn beside(dir: &Path, ground: &str) -> Result<(PathBuf, Connection), VaultError> {
+    let system = |error: io::Error| at(dir, VaultError::new(error));
+    let next = all(dir).map_err(system)?.last().map_or(1, |(number, _)| number + 1);
+    let path = dir.join(format!("{STEM}.{next}.{SUFFIX}"));
+    let db = create(&path, ground)?;
+    Ok((path, db))
+}
+
+fn create(path: &Path, ground: &str) -> Result<Connection, VaultError> {
+    let db = fresh(path, ground).map_err(|error| at(path, error))?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| at(path, VaultError::new(error)))?;
+    Ok(db)
+}
+
+fn at(path: &Path, error: VaultError) -> VaultError {
+    VaultError { why: format!("{}: {}", path.display(), error.why), ..error }
+}
+
+/// The files of a directory with their numbers, ascending: `state.sqlite` is 0, `state.3.sqlite` 3.
+fn all(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let inner = name.strip_prefix(STEM).and_then(|rest| rest.strip_suffix(SUFFIX));
+        let number = match inner {
+            Some(".") => Some(0),
+            Some(inner) => inner.strip_prefix('.').and_then(|rest| rest.strip_suffix('.')).and_then(|n| n.parse().ok()),
+            None => None,
+        };
+        files.extend(number.map(|number| (number, path)));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Removes a file that is no more needed, whoever still has it open.
+pub(super) fn remove(path: &Path) {
+    if let Err(error) = set_aside(path, false) {
+        tracing::error!(path = %path.display(), %error, "it is not needed and was not removed; the next start does it");
+    }
 }
 
 /// A file that is there, and its offset; `None` where it is of another ground.

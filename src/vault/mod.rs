@@ -4,7 +4,7 @@
 mod file;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, ErrorCode, Statement, Transaction, TransactionBehavior};
@@ -98,12 +98,21 @@ pub struct Vault {
     buckets: u64,
     reads: AtomicU64,
     damaged: AtomicU64,
+    is_spare: AtomicBool,
+}
+
+impl Drop for Vault {
+    fn drop(&mut self) {
+        if self.is_spare.load(Ordering::Relaxed) {
+            file::remove(&self.path);
+        }
+    }
 }
 
 impl Vault {
-    /// Opens `state.sqlite` of a directory, made if absent, and says of which offset it is. `ground` names what the rows
-    /// depend on: rows of another ground are removed, and so is a file that is not as it was written, which is kept aside
-    /// as `state.sqlite.damaged` and logged; the offset is 0 then.
+    /// Opens the file of a directory that is of a ground, made if absent, and says of which offset it is. `ground` names what
+    /// the rows depend on: files of other grounds are removed, and one that is not as it was written is kept aside as
+    /// `state.sqlite.damaged` and logged; the offset of a file that is made is 0.
     ///
     /// # Errors
     /// The directory or the disk, or a file of a newer segue.
@@ -113,8 +122,29 @@ impl Vault {
 
     fn open_with(dir: &Path, ground: &str, buckets: u64) -> Result<(Self, u64), VaultError> {
         let (path, writer, offset, damaged) = file::open(dir, ground)?;
+        Ok((Self::of(path, writer, buckets, damaged), offset))
+    }
+
+    fn of(path: PathBuf, writer: Connection, buckets: u64, damaged: u64) -> Self {
         let (readers, reads, damaged) = (Mutex::default(), AtomicU64::new(0), AtomicU64::new(damaged));
-        Ok((Self { path, writer: Mutex::new(writer), readers, buckets, reads, damaged }, offset))
+        Self { path, writer: Mutex::new(writer), readers, buckets, reads, damaged, is_spare: AtomicBool::new(false) }
+    }
+
+    /// Makes an empty file in the directory of this one, for another ground. It is a spare.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn beside(&self, ground: &str) -> Result<Self, VaultError> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        let (path, writer) = file::beside(dir, ground)?;
+        let vault = Self::of(path, writer, self.buckets, 0);
+        vault.spare(true);
+        Ok(vault)
+    }
+
+    /// Says whether this file is one that nothing depends on, which is removed when it is let go.
+    pub fn spare(&self, is_spare: bool) {
+        self.is_spare.store(is_spare, Ordering::Relaxed);
     }
 
     /// Reads a row: `take` gets its owner and body and returns `None` where they make no sense. `None` without such a row.

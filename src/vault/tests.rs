@@ -212,3 +212,30 @@ fn each_reads_all_rows_and_counts_those_that_make_no_sense() {
     assert_eq!(read, [("a".into(), b"x".to_vec()), ("c".into(), b"x".to_vec())]);
     assert_eq!(vault.damaged(), 2, "one was changed, one is refused");
 }
+
+#[test]
+fn a_spare_file_goes_with_its_vault_and_one_that_stays_is_found_by_its_ground() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = || {
+        let names = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name.ends_with(".sqlite")).collect();
+        names.sort();
+        names
+    };
+    let (old, _) = Vault::open(dir.path(), "g").unwrap();
+    drop(old.beside("h").unwrap());
+    assert_eq!(files(), ["state.sqlite"]);
+    let (failed, new) = (old.beside("h").unwrap(), old.beside("h").unwrap());
+    new.write(5, |batch| batch.put(Shelf::Profiles, row("u", "", b"x"))).unwrap();
+    assert_eq!(files(), ["state.1.sqlite", "state.2.sqlite", "state.sqlite"], "no name is used twice");
+    new.spare(false);
+    old.spare(true);
+    drop((old, new, failed));
+    assert_eq!(files(), ["state.2.sqlite"]);
+    let (found, offset) = Vault::open(dir.path(), "h").unwrap();
+    assert_eq!((offset, read(&found, Shelf::Profiles, "u").is_some()), (5, true));
+    found.beside("i").unwrap().spare(false);
+    drop(found);
+    let (fresh, offset) = Vault::open(dir.path(), "j").unwrap();
+    assert_eq!((offset, fresh.damaged(), files()), (0, 0, vec!["state.sqlite".to_owned()]), "others are removed");
+}

@@ -80,7 +80,7 @@ fn takedowns_and_weights_change_under_load() {
     let system = System::new();
     let before = system.block_on(app.next(json!({"user_id": "u", "limit": 100})));
     let doomed = ids(&before)[..10].to_vec();
-    let catalogue = app.service.catalogue();
+    let catalogue = &crate::app_support::bundle(&app).catalogue;
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
             System::new().block_on(async {

@@ -4,7 +4,7 @@ use segue::config::IntentConfig;
 use segue::domain::BlendWeights;
 use serde_json::{Value, json};
 
-use crate::app_support::{TestApp, finished, post_replay};
+use crate::app_support::{TestApp, bundle, finished, post_replay};
 
 fn ask() -> Value {
     json!({"user_id": "u1", "session_id": "s1", "limit": 20, "seed": 5})
@@ -13,8 +13,9 @@ fn ask() -> Value {
 /// An application whose every intent turns all dials, after some plays.
 async fn turning(intents: bool) -> TestApp {
     let plain = TestApp::new();
-    let prototypes = plain.engine.bundle().prototypes.as_ref().unwrap();
-    let labels: Vec<String> = prototypes.labels().iter().map(|(label, _)| label.to_string()).collect();
+    let bundle = bundle(&plain);
+    let labels: Vec<String> =
+        bundle.prototypes.as_ref().unwrap().labels().iter().map(|(label, _)| label.to_string()).collect();
     let turn = |label: String| IntentConfig {
         label,
         blend: Some(BlendWeights { complete: 0.0, skip: 0.0, like: 10.0 }),

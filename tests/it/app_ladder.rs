@@ -18,7 +18,8 @@ use crate::app_support::{TRACKS, TestApp, bundle, event, ids, request};
 async fn rungs_by_time_left(app: &TestApp, asked: &Request) -> Vec<Rung> {
     let mut rungs = Vec::new();
     for checks in 0..200 {
-        let answer = app.engine.next_tracks(Arc::new(asked.clone()), Deadline::after_checks(checks)).await.unwrap();
+        let answer =
+            app.engine.current().next_tracks(Arc::new(asked.clone()), Deadline::after_checks(checks)).await.unwrap();
         assert_eq!(answer.tracks.len(), asked.limit, "an answer always: {:?}", answer.degraded);
         assert!(answer.tracks.iter().all(|t| asked.exclude.binary_search(&t.track).is_err()));
         let blamed = answer.degraded.iter().all(|d| ["late", "absent", "empty"].contains(&d.reason));
@@ -66,7 +67,8 @@ async fn no_rung_forgets_what_the_listener_forbade() {
     for market in [None, Some("SE")] {
         for checks in 0..8 {
             let asked = Request { market: market.map(str::to_owned), limit: 30, ..request("u1", Some("s1")) };
-            let answer = app.engine.next_tracks(Arc::new(asked), Deadline::after_checks(checks)).await.unwrap();
+            let answer =
+                app.engine.current().next_tracks(Arc::new(asked), Deadline::after_checks(checks)).await.unwrap();
             let forbidden = answer.tracks.iter().find(|served| top.contains(&served.track));
             assert_eq!(forbidden, None, "disliked, yet served at {:?} with {checks} checks", answer.rung);
         }
@@ -74,7 +76,7 @@ async fn no_rung_forgets_what_the_listener_forbade() {
     let served = |answer: segue::domain::Answer| answer.tracks.into_iter().map(|t| t.track).collect::<Vec<_>>();
     let ask = async || {
         let asked = Arc::new(request("u2", Some("s2")));
-        served(app.engine.next_tracks(asked, Deadline::after_checks(0)).await.unwrap())
+        served(app.engine.current().next_tracks(asked, Deadline::after_checks(0)).await.unwrap())
     };
     let (first, second) = (ask().await, ask().await);
     assert!(first.iter().all(|track| !second.contains(track)), "nor what the session was served");
@@ -84,7 +86,8 @@ async fn no_rung_forgets_what_the_listener_forbade() {
 async fn load_narrows_the_funnel() {
     let app = TestApp::with(|config| config.retrieval.two_tower = 60);
     let metrics = Arc::new(Metrics::new().unwrap());
-    let mut pipeline = app.engine.wiring().serving(&metrics, &TraceStore::new(&Default::default())).unwrap().build();
+    let mut pipeline =
+        app.engine.current().wiring().serving(&metrics, &TraceStore::new(&Default::default())).unwrap().build();
     let mut retrieved = |width| {
         let asked = Arc::new(request("u1", None));
         let answer = pipeline.execute(asked, Knobs::default(), &Deadline::never(), width);
@@ -121,7 +124,8 @@ impl UserTower for Broken {
 #[actix_web::test]
 async fn without_a_user_vector_popular_tracks_stand() {
     let app = TestApp::new();
-    let wiring = app.engine.wiring();
+    let serving = app.engine.current();
+    let wiring = serving.wiring();
     let tower = UserVectorSource::new(Arc::clone(wiring.assembler()), Box::new(Broken));
     let ranker = Box::new(OrtRanker::new(bundle(&app).ranker.as_ref().unwrap()).unwrap());
     let ranker = MmoeRanker::new(Arc::clone(wiring.assembler()), Arc::clone(&bundle(&app).catalogue), ranker);

@@ -101,10 +101,10 @@ async fn the_same_seed_and_state_give_the_same_bits() {
     let app = TestApp::new();
     app.past("u1", [3, 4, 8]).await;
     let asked = Arc::new(Request { discovery: 0.6, diversity: 0.5, limit: 40, seed: 99, ..request("u1", None) });
-    let first = app.engine.next_tracks(Arc::clone(&asked), Deadline::never()).await.unwrap();
+    let first = app.engine.current().next_tracks(Arc::clone(&asked), Deadline::never()).await.unwrap();
     assert_eq!(first.tracks.len(), 40);
     for _ in 0..6 {
-        let again = app.engine.next_tracks(Arc::clone(&asked), Deadline::never()).await.unwrap();
+        let again = app.engine.current().next_tracks(Arc::clone(&asked), Deadline::never()).await.unwrap();
         assert_eq!(bits(&again), bits(&first), "whichever lane answers");
     }
     // A new listener with a given hour: nothing of the question depends on the clock within a day.
@@ -122,7 +122,7 @@ async fn the_past_and_the_question_change_the_answer() {
     let ask = async |change: fn(&mut Request), user: &str| {
         let mut asked = request(user, None);
         change(&mut asked);
-        bits(&app.engine.next_tracks(Arc::new(asked), Deadline::never()).await.unwrap())
+        bits(&app.engine.current().next_tracks(Arc::new(asked), Deadline::never()).await.unwrap())
     };
     let base = ask(|_| {}, "u1").await;
     assert_ne!(base, ask(|_| {}, "u2").await);

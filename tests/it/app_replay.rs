@@ -94,7 +94,7 @@ async fn rules_that_changed_since_are_named() {
     assert!(problem["detail"].as_str().unwrap().contains("configuration: [rules]"), "{problem}");
     // A capture tells the rules of then, and one of an answer since those of now.
     app.next(json!({"user_id": "u2", "limit": 5})).await;
-    let captures = app.engine.captures(99);
+    let captures = app.engine.current().captures(99);
     let told = |of: &[_]| segue::config::rules_digest(of);
     let of = |user: &str| {
         let own = captures.iter().find(|capture| capture.request.user_id.as_str() == user);
@@ -117,8 +117,9 @@ async fn captured_requests_come_out_again_elsewhere() {
     let captures: Vec<Capture> = text.lines().map(|line| Capture::parse(line).unwrap()).collect();
     assert_eq!(captures.len(), answers.len());
     let config = app.engine.config();
-    let bundle =
-        Arc::new(Bundle::load(&app.engine.bundle().directory, config, &crate::app_support::runtime()).unwrap());
+    let bundle = Arc::new(
+        Bundle::load(&app.engine.current().bundle().directory, config, &crate::app_support::runtime()).unwrap(),
+    );
     let now = MadeWith::of(&bundle, config, CatalogueMoment::default());
     let state = Arc::new(StateStore::new(&config.state, &config.signals));
     let mut pipeline = Wiring::new(config, bundle, state).rehearsing().unwrap().build();

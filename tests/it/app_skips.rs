@@ -71,7 +71,7 @@ async fn an_early_skip_lowers_track_artist_genre_and_direction() {
     assert!(untouched.values().all(|by| *by == 0.0));
     // A track of the list beside others of its artist and others of its genre.
     let beside = |id: &str, fits: &dyn Fn(&Track, &Track) -> bool| {
-        untouched.keys().filter(|other| *other != id && fits(app.track(id), app.track(other))).count()
+        untouched.keys().filter(|other| *other != id && fits(&app.track(id), &app.track(other))).count()
     };
     let by_artist = |one: &Track, other: &Track| one.artist_id == other.artist_id;
     let by_genre = |one: &Track, other: &Track| one.artist_id != other.artist_id && one.genre == other.genre;
@@ -87,7 +87,7 @@ async fn an_early_skip_lowers_track_artist_genre_and_direction() {
         assert!((by - expected).abs() < 1e-4, "{id}: {by}, expected {expected}");
     }
     let listed = |fits: &dyn Fn(&Track, &Track) -> bool| {
-        lowered.keys().filter(|id| *id != skipped && fits(app.track(skipped), app.track(id))).count()
+        lowered.keys().filter(|id| *id != skipped && fits(&app.track(skipped), &app.track(id))).count()
     };
     assert!(lowered.contains_key(skipped) && listed(&by_artist) > 0 && listed(&by_genre) > 0, "{skipped}");
     assert!(lowered.values().any(|by| *by == 0.0), "what is nothing like it stays");
@@ -146,7 +146,7 @@ async fn pausing_and_stopping_change_nothing() {
 
 /// The allowed tracks, nearest to this one first.
 fn nearest(app: &TestApp, to: &str) -> Vec<String> {
-    let catalogue = app.service.catalogue();
+    let catalogue = &crate::app_support::bundle(app).catalogue;
     let rows = (0..catalogue.len() as u32).map(TrackIx).map(|row| catalogue.track(row));
     let free = rows.filter(|track| track.available_until_ms.is_none() && track.markets.is_none());
     let mut ids: Vec<String> = free.map(|track| track.track_id.to_string()).collect();

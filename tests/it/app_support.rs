@@ -1,6 +1,7 @@
 //! The whole application over a small real bundle: ONNX models, lanes, live state, the real router.
 
 use std::collections::HashSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -23,6 +24,10 @@ use crate::http_support::{Got, post, read};
 
 /// Tracks of the world.
 pub(crate) const TRACKS: usize = 150;
+/// A bundle of the same tracks, vectors and models as `bundle`, under another version.
+pub(crate) const SAME: &str = "same";
+/// A bundle of the same tracks in the reverse order.
+pub(crate) const OTHER: &str = "other";
 /// The moment at which [`request`] asks, Unix ms: 2025-06-15.
 pub(crate) const NOW_MS: i64 = 1_750_000_000_000;
 
@@ -68,12 +73,35 @@ impl World {
 
     /// Builds a bundle of models once and returns where it is.
     fn bundle(&self, name: &str, models: &Path) -> PathBuf {
-        let out = self.dir.path().join(name);
+        self.built(name, self.dir.path(), models, None)
+    }
+
+    /// Builds a bundle once: of some tables and models, under a version. Returns where it is.
+    fn built(&self, name: &str, data: &Path, models: &Path, version: Option<&str>) -> PathBuf {
+        let out = self.dir.path().join("bundles").join(name);
         if !out.exists() {
-            let plan = BuildConfig::new(self.dir.path(), models, self.dir.path().join("rows"), &out);
+            fs::create_dir_all(self.dir.path().join("bundles")).unwrap();
+            let mut plan = BuildConfig::new(data, models, self.dir.path().join("rows"), &out);
+            plan.version = version.map(str::to_owned);
             build(&plan, &runtime(), &mut |_| {}).unwrap();
         }
         out
+    }
+
+    /// Builds [`SAME`] and [`OTHER`] once.
+    fn others(&self) {
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.built(SAME, self.dir.path(), &fixture_models(), Some(SAME));
+        let data = self.dir.path().join("reversed");
+        if !data.exists() {
+            fs::create_dir_all(&data).unwrap();
+            let mut tracks = read_tracks(&self.dir.path().join("tracks.parquet")).unwrap();
+            tracks.reverse();
+            write_tracks(&data.join("tracks.parquet"), tracks).unwrap();
+            fs::copy(self.dir.path().join("events.parquet"), data.join("events.parquet")).unwrap();
+        }
+        self.built(OTHER, &data, &fixture_models(), Some(OTHER));
     }
 }
 
@@ -104,6 +132,30 @@ impl TestApp {
         let world = World::shared();
         let bundle = world.bundle("bundle", &fixture_models());
         Self::start(world, &bundle, change)
+    }
+
+    /// Over a directory of bundles that can be activated: `bundle`, which is served unless `bundle` of the configuration
+    /// names another one, [`SAME`] and [`OTHER`].
+    pub(crate) fn among_others(change: impl FnOnce(&mut Config)) -> Self {
+        let world = World::shared();
+        let bundle = world.bundle("bundle", &fixture_models());
+        world.others();
+        let dir = bundle.parent().unwrap().to_owned();
+        let (mut config, mut served) = (Self::config(), bundle);
+        config.bundles.dir = Some(dir.clone());
+        change(&mut config);
+        config.bundle.iter().for_each(|name| served = dir.join(name));
+        Self::over(world, &served, config)
+    }
+
+    /// Copies a bundle of the directory; where to.
+    pub(crate) fn copied(&self, name: &str, to: &str) -> PathBuf {
+        let dir = self._world.dir.path().join("bundles");
+        fs::create_dir_all(dir.join(to)).unwrap();
+        for file in fs::read_dir(dir.join(name)).unwrap().map(|file| file.unwrap().path()) {
+            fs::copy(&file, dir.join(to).join(file.file_name().unwrap())).unwrap();
+        }
+        dir.join(to)
     }
 
     /// Over a bundle that has no ranker.
@@ -137,12 +189,21 @@ impl TestApp {
         Self::start(world, &bundle, |_| {})
     }
 
-    fn start(world: Arc<World>, bundle: &Path, change: impl FnOnce(&mut Config)) -> Self {
+    fn config() -> Config {
         let mut config = Config::default();
         config.lanes.count = 2;
         config.server.budget_ms = 60_000;
         config.events.store = EventStore::Memory;
+        config
+    }
+
+    fn start(world: Arc<World>, bundle: &Path, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Self::config();
         change(&mut config);
+        Self::over(world, bundle, config)
+    }
+
+    fn over(world: Arc<World>, bundle: &Path, config: Config) -> Self {
         let engine = Arc::new(Engine::start(config, bundle).unwrap());
         Self { service: startup::service(Arc::clone(&engine)), engine, _world: world }
     }
@@ -197,14 +258,14 @@ impl TestApp {
     }
 
     /// The catalogue's row of a track.
-    pub(crate) fn track(&self, id: &str) -> &Track {
-        let catalogue = self.service.catalogue();
-        catalogue.track(catalogue.find(id).unwrap())
+    pub(crate) fn track(&self, id: &str) -> Track {
+        let catalogue = &bundle(self).catalogue;
+        catalogue.track(catalogue.find(id).unwrap()).clone()
     }
 
     /// The ids of the tracks that fit.
     pub(crate) fn tracks(&self, fits: impl Fn(&Track) -> bool) -> HashSet<String> {
-        self.service.catalogue().tracks().iter().filter(|t| fits(t)).map(|t| t.track_id.to_string()).collect()
+        bundle(self).catalogue.tracks().iter().filter(|t| fits(t)).map(|t| t.track_id.to_string()).collect()
     }
 
     /// The value of one metric, named with its labels; 0 where it is not there.
@@ -274,8 +335,8 @@ pub(crate) fn request(user: &str, session: Option<&str>) -> Request {
 }
 
 /// The bundle of an application.
-pub(crate) fn bundle(app: &TestApp) -> &Bundle {
-    app.engine.bundle()
+pub(crate) fn bundle(app: &TestApp) -> Arc<Bundle> {
+    Arc::clone(app.engine.current().bundle())
 }
 
 /// Has lists of the small catalogue explore: sources leave some tracks to exploration, and no track counts as new, so that their share

@@ -53,7 +53,7 @@ const SERVING: [&str; 40] = [
 
 fn wiring(app: &TestApp) -> Vec<String> {
     let metrics = Arc::new(Metrics::new().unwrap());
-    app.engine.wiring().serving(&metrics, &TraceStore::new(&Default::default())).unwrap().wiring()
+    app.engine.current().wiring().serving(&metrics, &TraceStore::new(&Default::default())).unwrap().wiring()
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn rerankers_follow_the_configuration() {
 #[test]
 fn offline_pipelines_note_nothing() {
     let app = TestApp::new();
-    let offline = app.engine.wiring().offline(segue::app::Repeats::Allowed).unwrap().wiring();
+    let offline = app.engine.current().wiring().offline(segue::app::Repeats::Allowed).unwrap().wiring();
     let hidden = ["filter played_in_session", "filter served_before", "rerank explore", "rerank transitions"];
     let rules = ["context rule_set Skip", "retrieve rule_pins 1000 Skip", "filter rule", "rerank rules"];
     let kept = |stage: &&str| !hidden.contains(stage) && !rules.contains(stage) && !stage.starts_with("observe");

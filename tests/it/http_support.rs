@@ -2,20 +2,22 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
-use segue::app::{Asked, Explained, RehearsalError, ReplayChanges, ReplayError, Replayed};
+use segue::app::{Asked, Bundles, Explained, RehearsalError, ReplayChanges, ReplayError, Replayed, SwapReport};
 use segue::config::{Config, ServerConfig};
 use segue::domain::{
     Answer, Catalogue, Knobs, PoolCounts, RecommendationId, Request, Retrieved, Rung, ServedTrack, SessionId,
     SessionState, Source, Track, TrackId, TrackIx, UserId,
 };
 use segue::events::{Batch, Clock, EventOutcome, validate};
-use segue::http::{Audience, ChangeFault, IngestError, PROBLEM_JSON, Reply, Service, Traced, app};
+use segue::http::{
+    Audience, ChangeFault, IngestError, PROBLEM_JSON, Reply, ServedBundle, Service, SwapFault, Traced, app,
+};
 use segue::pipeline::{Refused, Terms, Watched};
 use segue::replay::Capture;
 use segue::stages::why::Why;
@@ -23,6 +25,7 @@ use serde_json::{Value, json};
 
 /// Ten tracks, one session (`s1`), one listener (`u1`).
 pub(crate) struct Small {
+    this: Weak<Self>,
     config: Config,
     catalogue: Catalogue,
     knobs: Mutex<Knobs>,
@@ -56,7 +59,8 @@ impl Small {
         config.server.listen = ([127, 0, 0, 1], 0).into();
         config.server.workers = 1;
         change(&mut config.server);
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             config,
             catalogue: Catalogue::new(ids.map(track).collect()).unwrap(),
             knobs: Mutex::default(),
@@ -107,12 +111,8 @@ impl Service for Small {
         &self.config
     }
 
-    fn bundle_version(&self) -> &str {
-        "test.1"
-    }
-
-    fn catalogue(&self) -> &Catalogue {
-        &self.catalogue
+    fn current(&self) -> Arc<dyn ServedBundle> {
+        self.this.upgrade().unwrap()
     }
 
     fn knobs(&self) -> Knobs {
@@ -122,6 +122,90 @@ impl Service for Small {
     fn set_knobs(&self, knobs: Knobs) -> Result<(), String> {
         *self.knobs.lock().unwrap() = knobs;
         Ok(())
+    }
+
+    fn captures(&self, _: usize) -> Reply<'_, Vec<Capture>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn ingest(&self, batch: Batch) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>> {
+        if self.overloaded.load(Ordering::Relaxed) {
+            return Box::pin(std::future::ready(Err(IngestError::Log("disk full".into()))));
+        }
+        let mut seen = self.events.lock().unwrap();
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        let clock = Clock::new(now_ms, batch.sent_at_ms, &self.config.events);
+        let read = batch.events.into_iter().map(|sent| sent.map_err(|malformed| malformed.reason));
+        let outcomes = read.map(|sent| match sent.and_then(|raw| validate(&raw, clock)) {
+            Err(reason) => EventOutcome::Rejected(reason),
+            Ok(event) if seen.insert(event.event_id.to_string()) => EventOutcome::Accepted,
+            Ok(_) => EventOutcome::Duplicate,
+        });
+        let outcomes = Ok(outcomes.collect());
+        Box::pin(std::future::ready(outcomes))
+    }
+
+    fn put_track(&self, track: Track) -> Reply<'_, Result<bool, ChangeFault>> {
+        let fault = match track.title.as_str() {
+            "full" => Some(ChangeFault::Full("build the next bundle".into())),
+            "broken" => Some(ChangeFault::Failed("disk full".into())),
+            "odd" => Some(ChangeFault::Refused("too many markets".into())),
+            _ => None,
+        };
+        let is_new = self.catalogue.find(track.track_id.as_str()).is_none();
+        let done =
+            fault.map_or_else(|| self.catalogue.add(track).map(|_| is_new).map_err(|_| ChangeFault::Unknown), Err);
+        Box::pin(std::future::ready(done))
+    }
+
+    fn take_down(&self, track: &TrackId) -> Reply<'_, Result<(), ChangeFault>> {
+        self.taken_down.lock().unwrap().extend(self.catalogue.find(track.as_str()));
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn restore(&self, track: &TrackId) -> Reply<'_, Result<(), ChangeFault>> {
+        let row = self.catalogue.find(track.as_str());
+        self.taken_down.lock().unwrap().retain(|t| Some(*t) != row);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn bundles(&self) -> Reply<'_, Option<Bundles>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn activate(&self, _: String, _: Option<String>) -> Reply<'_, Result<SwapReport, SwapFault>> {
+        Box::pin(std::future::ready(Err(SwapFault::Unknown)))
+    }
+
+    fn roll_back(&self) -> Reply<'_, Result<SwapReport, SwapFault>> {
+        Box::pin(std::future::ready(Err(SwapFault::Busy)))
+    }
+
+    fn erase_user(&self, user: &UserId) -> Reply<'_, Result<bool, IngestError>> {
+        Box::pin(std::future::ready(Ok(user.as_str() == "u1")))
+    }
+
+    fn ready(&self) -> bool {
+        !self.down.load(Ordering::Relaxed)
+    }
+
+    fn metrics_text(&self) -> String {
+        "segue_up 1\n".into()
+    }
+
+    fn observe_http(&self, route: &str, status: u16, seconds: f64) {
+        assert!(seconds >= 0.0);
+        self.observed.lock().unwrap().push((route.to_owned(), status));
+    }
+}
+
+impl ServedBundle for Small {
+    fn version(&self) -> &str {
+        "test.1"
+    }
+
+    fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
     }
 
     fn next_tracks(&self, request: Arc<Request>, terms: Terms) -> Reply<'_, Result<Answer, Refused>> {
@@ -161,32 +245,11 @@ impl Service for Small {
         Box::pin(std::future::ready(Err(RehearsalError::Unknown.into())))
     }
 
-    fn captures(&self, _: usize) -> Reply<'_, Vec<Capture>> {
-        Box::pin(std::future::ready(Vec::new()))
-    }
-
     fn similar(&self, track: TrackIx, k: usize, _: Terms) -> Reply<'_, Result<Vec<Retrieved>, Refused>> {
         let others = (0..10).map(TrackIx).filter(move |t| *t != track).take(k);
         let hits = others.map(|track| Retrieved { track, score: 0.5 }).collect();
         let refusal = self.refusal();
         Box::pin(async move { refusal.map_or(Ok(hits), Err) })
-    }
-
-    fn ingest(&self, batch: Batch) -> Reply<'_, Result<Vec<EventOutcome>, IngestError>> {
-        if self.overloaded.load(Ordering::Relaxed) {
-            return Box::pin(std::future::ready(Err(IngestError::Log("disk full".into()))));
-        }
-        let mut seen = self.events.lock().unwrap();
-        let now_ms = jiff::Timestamp::now().as_millisecond();
-        let clock = Clock::new(now_ms, batch.sent_at_ms, &self.config.events);
-        let read = batch.events.into_iter().map(|sent| sent.map_err(|malformed| malformed.reason));
-        let outcomes = read.map(|sent| match sent.and_then(|raw| validate(&raw, clock)) {
-            Err(reason) => EventOutcome::Rejected(reason),
-            Ok(event) if seen.insert(event.event_id.to_string()) => EventOutcome::Accepted,
-            Ok(_) => EventOutcome::Duplicate,
-        });
-        let outcomes = Ok(outcomes.collect());
-        Box::pin(std::future::ready(outcomes))
     }
 
     fn session(&self, id: &SessionId) -> Option<Arc<SessionState>> {
@@ -206,49 +269,8 @@ impl Service for Small {
         traced.filter(|t| t.answer.recommendation_id.as_str() == recommendation_id)
     }
 
-    fn put_track(&self, track: Track) -> Reply<'_, Result<bool, ChangeFault>> {
-        let fault = match track.title.as_str() {
-            "full" => Some(ChangeFault::Full("build the next bundle".into())),
-            "broken" => Some(ChangeFault::Failed("disk full".into())),
-            "odd" => Some(ChangeFault::Refused("too many markets".into())),
-            _ => None,
-        };
-        let is_new = self.catalogue.find(track.track_id.as_str()).is_none();
-        let done =
-            fault.map_or_else(|| self.catalogue.add(track).map(|_| is_new).map_err(|_| ChangeFault::Unknown), Err);
-        Box::pin(std::future::ready(done))
-    }
-
-    fn take_down(&self, track: &TrackId) -> Reply<'_, Result<(), ChangeFault>> {
-        self.taken_down.lock().unwrap().extend(self.catalogue.find(track.as_str()));
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn restore(&self, track: &TrackId) -> Reply<'_, Result<(), ChangeFault>> {
-        let row = self.catalogue.find(track.as_str());
-        self.taken_down.lock().unwrap().retain(|t| Some(*t) != row);
-        Box::pin(std::future::ready(Ok(())))
-    }
-
     fn taken_down(&self, track: TrackIx) -> bool {
         self.taken_down.lock().unwrap().contains(&track)
-    }
-
-    fn erase_user(&self, user: &UserId) -> Reply<'_, Result<bool, IngestError>> {
-        Box::pin(std::future::ready(Ok(user.as_str() == "u1")))
-    }
-
-    fn ready(&self) -> bool {
-        !self.down.load(Ordering::Relaxed)
-    }
-
-    fn metrics_text(&self) -> String {
-        "segue_up 1\n".into()
-    }
-
-    fn observe_http(&self, route: &str, status: u16, seconds: f64) {
-        assert!(seconds >= 0.0);
-        self.observed.lock().unwrap().push((route.to_owned(), status));
     }
 }
 

@@ -18,6 +18,7 @@ mod app_replay;
 mod app_rules;
 mod app_skips;
 mod app_support;
+mod app_swap;
 mod app_wiring;
 mod config;
 mod experiment;

@@ -42,7 +42,7 @@ async fn served() -> Served {
             json!({"user_id": user, "session_id": session, "limit": 8, "discovery": 0.5, "seed": at, "market": "SE"});
         let answer = app.next(body).await;
         let id = RecommendationId::new(answer["recommendation_id"].as_str().unwrap()).unwrap();
-        let trace = app.engine.traces().get(&id).unwrap();
+        let trace = app.engine.current().traces().get(&id).unwrap();
         let posteriors = &trace.answer.detail.as_ref().unwrap().posteriors.tracks;
         cold.push(posteriors.iter().filter(|(_, posterior)| posterior.is_cold).count());
         let mut events = Vec::new();
@@ -56,7 +56,7 @@ async fn served() -> Served {
         app.accept(events).await;
         answers.push(answer);
     }
-    let (bundle, config) = (app.engine.bundle().directory.clone(), app.engine.config().clone());
+    let (bundle, config) = (app.engine.current().bundle().directory.clone(), app.engine.config().clone());
     // Keeps the bundle's files for as long as the test runs.
     let kept = dir.path().join("bundle");
     std::fs::create_dir(&kept).unwrap();

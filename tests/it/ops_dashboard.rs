@@ -257,6 +257,16 @@ const ROWS: [Row; 11] = [
         &[
             ("Nodes by version", "none", Of(&["segue_build_info"])),
             ("Nodes by bundle", "none", Of(&["segue_bundle_info"])),
+            ("Swaps of the bundle", "none", Totals(&["segue_bundle_swaps_total"])),
+            ("A bundle in place of one that does not load", "none", Of(&["segue_bundle_fell_back"])),
+            (
+                "Time since another bundle was put in place",
+                "s",
+                Queries(&[(
+                    "{{instance}}",
+                    "time() - (segue_bundle_last_swap_time_seconds{job=\"segue\",instance=~\"$instance\"} > 0)",
+                )]),
+            ),
             (
                 "Time since the start",
                 "s",

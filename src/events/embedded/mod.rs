@@ -274,6 +274,10 @@ impl EventLog for EmbeddedLog {
         self.shared.covered.store(offset, Ordering::Release);
     }
 
+    fn read(&self, from: u64, most: usize) -> Result<Step, EventLogError> {
+        read_step(&self.dir, from, most)
+    }
+
     /// Scans every segment.
     fn erase(&self, user: &UserId, from: Option<&Position>) -> Result<Range<u64>, EventLogError> {
         let turn = self.shared.old_segments.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,9 +20,9 @@ pub(in crate::http) async fn session(
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let id = SessionId::new(id.as_str()).map_err(|error| ApiError::path_id(&error))?;
-    let service = state.service();
-    let session = service.session(&id).ok_or_else(|| unknown("live session", id.as_str()))?;
-    Ok(HttpResponse::Ok().json(SessionView::new(id.as_str(), &session, service.catalogue())))
+    let bundle = state.service().current();
+    let session = bundle.session(&id).ok_or_else(|| unknown("live session", id.as_str()))?;
+    Ok(HttpResponse::Ok().json(SessionView::new(id.as_str(), &session, bundle.catalogue())))
 }
 
 /// Forgets a listener: logged events, profile, sessions and traces.

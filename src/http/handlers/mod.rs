@@ -9,15 +9,15 @@ pub(super) mod tracks;
 
 use crate::domain::{TrackId, TrackIx};
 use crate::http::problem::ApiError;
-use crate::http::service::Service;
+use crate::http::service::ServedBundle;
 
 /// The row of a track named in a path.
 ///
 /// # Errors
 /// 400 when it cannot be an id, 404 when the catalogue lacks it.
-fn find_track(service: &dyn Service, id: &str) -> Result<TrackIx, ApiError> {
+fn find_track(bundle: &dyn ServedBundle, id: &str) -> Result<TrackIx, ApiError> {
     let id = TrackId::new(id).map_err(|error| ApiError::path_id(&error))?;
-    service.catalogue().find(id.as_str()).ok_or_else(|| unknown("track", id.as_str()))
+    bundle.catalogue().find(id.as_str()).ok_or_else(|| unknown("track", id.as_str()))
 }
 
 fn unknown(what: &'static str, id: &str) -> ApiError {

@@ -30,7 +30,7 @@ pub(in crate::http) struct Status<'a> {
     get, path = "/healthz", tag = "operations", responses((status = 200, description = "It is", body = Status))
 )]
 pub(in crate::http) async fn healthz(state: web::Data<HttpState>) -> HttpResponse {
-    HttpResponse::Ok().json(Status { status: "ok", bundle: state.service().bundle_version() })
+    HttpResponse::Ok().json(Status { status: "ok", bundle: state.service().current().version() })
 }
 
 /// The same as `/healthz`, by the name that Kubernetes uses.
@@ -54,7 +54,7 @@ pub(in crate::http) async fn readyz(state: web::Data<HttpState>) -> Result<HttpR
     if !service.ready() {
         return Err(ApiError::NotReady);
     }
-    Ok(HttpResponse::Ok().json(Status { status: "ready", bundle: service.bundle_version() }))
+    Ok(HttpResponse::Ok().json(Status { status: "ready", bundle: service.current().version() }))
 }
 
 /// Metrics in Prometheus' text format.

@@ -11,6 +11,7 @@ use crate::http::RUNG;
 use crate::http::extract::{Body, Timing};
 use crate::http::openapi::{BodyProblems, Missing, NotAgain, Unavailable};
 use crate::http::problem::ApiError;
+use crate::http::service::ServedBundle;
 use crate::http::state::HttpState;
 use crate::http::wire::{
     ExplainRequest, ExplainResponse, NextTracksRequest, NextTracksResponse, RankRequest, RecordedTrace, ReplayRequest,
@@ -37,9 +38,9 @@ pub(in crate::http) async fn next_tracks(
     timing: Timing,
     body: Body<NextTracksRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let service = state.service();
-    let request = body.0.validate(service.catalogue(), service.config().server.max_list_len, now_ms())?;
-    answer(&state, timing, request).await
+    let (bundle, longest) = (state.service().current(), state.service().config().server.max_list_len);
+    let request = body.0.validate(bundle.catalogue(), longest, now_ms())?;
+    answer(&*bundle, timing, request).await
 }
 
 /// In which order should this listener hear these tracks?
@@ -62,16 +63,15 @@ pub(in crate::http) async fn rank(
     timing: Timing,
     body: Body<RankRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let service = state.service();
-    let request = body.0.validate(service.catalogue(), service.config().server.max_list_len, now_ms())?;
-    answer(&state, timing, request).await
+    let (bundle, longest) = (state.service().current(), state.service().config().server.max_list_len);
+    let request = body.0.validate(bundle.catalogue(), longest, now_ms())?;
+    answer(&*bundle, timing, request).await
 }
 
-async fn answer(state: &HttpState, timing: Timing, request: Request) -> Result<HttpResponse, ApiError> {
-    let service = state.service();
+async fn answer(bundle: &dyn ServedBundle, timing: Timing, request: Request) -> Result<HttpResponse, ApiError> {
     let request = Arc::new(request);
-    let answer = service.next_tracks(Arc::clone(&request), timing.terms()).await?;
-    let mut body = NextTracksResponse::new(&answer, service.catalogue(), service.bundle_version(), request.explain);
+    let answer = bundle.next_tracks(Arc::clone(&request), timing.terms()).await?;
+    let mut body = NextTracksResponse::new(&answer, bundle.catalogue(), bundle.version(), request.explain);
     body.unknown_ids = request.unknown_ids;
     body.took_ms = timing.took_ms();
     Ok(HttpResponse::Ok().insert_header((RUNG, answer.rung.as_str())).json(&body))
@@ -98,22 +98,22 @@ pub(in crate::http) async fn explain(
     timing: Timing,
     body: Body<ExplainRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let service = state.service();
+    let bundle = state.service().current();
     let (track_id, which) = body.0.split()?;
     let (asked, id) = match which {
         WhichAnswer::Recorded(id) => (Asked::Recorded(id.clone()), id.to_string()),
         WhichAnswer::Now(request) => {
-            let longest = service.config().server.max_list_len;
-            (Asked::Now(Arc::new(request.validate(service.catalogue(), longest, now_ms())?)), String::new())
+            let longest = state.service().config().server.max_list_len;
+            (Asked::Now(Arc::new(request.validate(bundle.catalogue(), longest, now_ms())?)), String::new())
         }
     };
-    let (track_id, bundle) = (track_id.as_str(), service.bundle_version());
-    let Some(track) = service.catalogue().find(track_id) else {
-        return Ok(HttpResponse::Ok().json(ExplainResponse::unknown(track_id, bundle)));
+    let (track_id, version) = (track_id.as_str(), bundle.version());
+    let Some(track) = bundle.catalogue().find(track_id) else {
+        return Ok(HttpResponse::Ok().json(ExplainResponse::unknown(track_id, version)));
     };
-    let explained = service.explain(asked, track, timing.terms()).await;
+    let explained = bundle.explain(asked, track, timing.terms()).await;
     let explained = explained.map_err(|error| ApiError::rehearsal(error, &id))?;
-    Ok(HttpResponse::Ok().json(ExplainResponse::new(track_id, bundle, &explained)))
+    Ok(HttpResponse::Ok().json(ExplainResponse::new(track_id, version, &explained)))
 }
 
 /// What would the same request have been answered with other weights?
@@ -136,10 +136,10 @@ pub(in crate::http) async fn replay(
 ) -> Result<HttpResponse, ApiError> {
     let id = RecommendationId::new(id.as_str()).map_err(|error| ApiError::path_id(&error))?;
     let changes = body.0.validate()?;
-    let service = state.service();
-    let replayed = service.replay(&id, changes, timing.terms()).await;
+    let bundle = state.service().current();
+    let replayed = bundle.replay(&id, changes, timing.terms()).await;
     let replayed = replayed.map_err(|error| ApiError::replay(error, id.as_str()))?;
-    Ok(HttpResponse::Ok().json(ReplayResponse::new(&replayed, service.catalogue(), service.bundle_version())))
+    Ok(HttpResponse::Ok().json(ReplayResponse::new(&replayed, bundle.catalogue(), bundle.version())))
 }
 
 /// How did this answer come about?
@@ -153,7 +153,7 @@ pub(in crate::http) async fn trace(
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let id = RecommendationId::new(id.as_str()).map_err(|error| ApiError::path_id(&error))?;
-    let service = state.service();
-    let traced = service.trace(id.as_str()).ok_or_else(|| unknown("kept recommendation", id.as_str()))?;
-    Ok(HttpResponse::Ok().json(RecordedTrace::new(&traced, service.catalogue())))
+    let bundle = state.service().current();
+    let traced = bundle.trace(id.as_str()).ok_or_else(|| unknown("kept recommendation", id.as_str()))?;
+    Ok(HttpResponse::Ok().json(RecordedTrace::new(&traced, bundle.catalogue())))
 }

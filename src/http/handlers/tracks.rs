@@ -8,6 +8,7 @@ use crate::domain::TrackId;
 use crate::http::extract::{Body, Timing};
 use crate::http::openapi::{BodyProblems, Invalid, Missing, Unavailable};
 use crate::http::problem::{ApiError, Problem};
+use crate::http::service::Service;
 use crate::http::state::HttpState;
 use crate::http::wire::{DEFAULT_LIMIT, PutTrack, Query, Scope, SimilarResponse, TopResponse, TrackView};
 
@@ -23,9 +24,9 @@ pub(in crate::http) async fn track(
     state: web::Data<HttpState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let service = state.service();
-    let track = find_track(service, &id)?;
-    Ok(HttpResponse::Ok().json(TrackView::new(track, service.catalogue(), service.taken_down(track))))
+    let bundle = state.service().current();
+    let track = find_track(&*bundle, &id)?;
+    Ok(HttpResponse::Ok().json(TrackView::new(track, bundle.catalogue(), bundle.taken_down(track))))
 }
 
 /// The tracks that sound and are listened to most like this one.
@@ -46,10 +47,10 @@ pub(in crate::http) async fn similar(
     let mut query = Query::parse(request.query_string())?;
     let limit = query.limit(DEFAULT_LIMIT)?;
     query.finish()?;
-    let service = state.service();
-    let track = find_track(service, &id)?;
-    let hits = service.similar(track, limit, timing.terms()).await?;
-    Ok(HttpResponse::Ok().json(SimilarResponse::new(track, &hits, service.catalogue())))
+    let bundle = state.service().current();
+    let track = find_track(&*bundle, &id)?;
+    let hits = bundle.similar(track, limit, timing.terms()).await?;
+    Ok(HttpResponse::Ok().json(SimilarResponse::new(track, &hits, bundle.catalogue())))
 }
 
 /// Takes a track down. Once answered, no request that comes is served it; that survives a restart.
@@ -62,8 +63,7 @@ pub(in crate::http) async fn take_down(
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let service = state.service();
-    let track = find_track(service, &id)?;
-    service.take_down(&service.catalogue().track(track).track_id).await?;
+    service.take_down(&known(service, &id)?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -89,15 +89,21 @@ pub(in crate::http) async fn put(
 ) -> Result<HttpResponse, ApiError> {
     let service = state.service();
     if !has_body(&request) {
-        let track = find_track(service, &id)?;
-        service.restore(&service.catalogue().track(track).track_id).await?;
+        service.restore(&known(service, &id)?).await?;
         return Ok(HttpResponse::NoContent().finish());
     }
     let id = TrackId::new(&*id).map_err(|error| ApiError::path_id(&error))?;
     let is_new = service.put_track(body?.0.track(id.clone())?).await?;
-    let track = find_track(service, id.as_str())?;
+    let bundle = service.current();
+    let track = find_track(&*bundle, id.as_str())?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(response.json(TrackView::new(track, service.catalogue(), service.taken_down(track))))
+    Ok(response.json(TrackView::new(track, bundle.catalogue(), bundle.taken_down(track))))
+}
+
+/// The id of a track that there is.
+fn known(service: &dyn Service, id: &str) -> Result<TrackId, ApiError> {
+    let bundle = service.current();
+    Ok(bundle.catalogue().track(find_track(&*bundle, id)?).track_id.clone())
 }
 
 /// Whether the client says that it sends something.
@@ -122,14 +128,14 @@ pub(in crate::http) async fn top(state: web::Data<HttpState>, request: HttpReque
     let mut query = Query::parse(request.query_string())?;
     let (scope, limit) = (query.scope()?, query.limit(DEFAULT_TOP)?);
     query.finish()?;
-    let service = state.service();
+    let bundle = state.service().current();
     let (scope, list) = match scope {
-        Scope::Global => ("global".to_owned(), service.top(None)),
-        Scope::Market(code) => match service.top(Some(&code)) {
-            list if list.is_empty() => ("global".to_owned(), service.top(None)),
+        Scope::Global => ("global".to_owned(), bundle.top(None)),
+        Scope::Market(code) => match bundle.top(Some(&code)) {
+            list if list.is_empty() => ("global".to_owned(), bundle.top(None)),
             list => (format!("market:{code}"), list),
         },
     };
-    let served = list.into_iter().filter(|track| !service.taken_down(*track)).take(limit);
-    Ok(HttpResponse::Ok().json(TopResponse::new(scope, served, service.catalogue())))
+    let served = list.into_iter().filter(|track| !bundle.taken_down(*track)).take(limit);
+    Ok(HttpResponse::Ok().json(TopResponse::new(scope, served, bundle.catalogue())))
 }

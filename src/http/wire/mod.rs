@@ -2,6 +2,7 @@
 //! types, and replies.
 
 mod answer;
+mod bundles;
 mod check;
 mod event_message;
 mod events;
@@ -17,6 +18,7 @@ mod trace;
 mod track;
 
 pub use answer::{NextTracksResponse, RemovedView, StepView, TaskScoresView, TraceView, TrackAnswer, WayView};
+pub use bundles::ActivateRequest;
 pub use check::Checks;
 pub(in crate::http) use event_message::{json_of, messages};
 pub use events::{EventResult, EventStatus, EventsRequest, EventsResponse};

@@ -85,6 +85,8 @@ struct Shared {
 /// What lanes are doing, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LaneFigures {
+    /// Lanes.
+    pub lanes: usize,
     /// Jobs waiting.
     pub queued: usize,
     /// Lanes at work.
@@ -162,6 +164,7 @@ impl Lanes {
     pub fn figures(&self) -> LaneFigures {
         let shared = &*self.shared;
         LaneFigures {
+            lanes: shared.lanes,
             queued: shared.queued.load(Ordering::Relaxed),
             busy: shared.busy.load(Ordering::Relaxed),
             in_flight: shared.in_flight.load(Ordering::Relaxed),

@@ -13,6 +13,8 @@ use crate::pipeline::{Detail, Observer, StageReport, Step};
 /// One answer and what it answered.
 #[derive(Debug, Clone)]
 pub struct Trace {
+    /// Version of the bundle that answered. Others whose rows are the same may have answered others of a store.
+    pub bundle: Arc<str>,
     /// The question, with the seed and the clock that were used.
     pub request: Arc<Request>,
     /// The weights in force.
@@ -155,13 +157,15 @@ fn traces(max_bytes: u64, keep: Duration) -> Traces {
 /// Puts every answer into a [`TraceStore`].
 pub struct TraceObserver {
     store: TraceStore,
+    bundle: Arc<str>,
     catalogue: Box<dyn Fn() -> CatalogueMoment + Send>,
 }
 
 impl TraceObserver {
-    /// Takes the store that the trace route reads, and what tells the moment of the catalogue.
-    pub fn new(store: TraceStore, catalogue: impl Fn() -> CatalogueMoment + Send + 'static) -> Self {
-        Self { store, catalogue: Box::new(catalogue) }
+    /// Takes the store that the trace route reads, the version of the bundle that answers, and what tells the moment of the
+    /// catalogue.
+    pub fn new(store: TraceStore, bundle: Arc<str>, catalogue: impl Fn() -> CatalogueMoment + Send + 'static) -> Self {
+        Self { store, bundle, catalogue: Box::new(catalogue) }
     }
 
     /// What the request read, as bytes: some kilobytes, tens at most.
@@ -184,6 +188,7 @@ impl Observer for TraceObserver {
     /// One copy of the answer and of what it read, some kilobytes.
     fn observe(&mut self, context: &RequestContext, answer: &Answer) {
         self.store.insert(Trace {
+            bundle: Arc::clone(&self.bundle),
             request: Arc::clone(&context.request),
             knobs: context.knobs,
             read: self.read(context, answer),
@@ -212,7 +217,7 @@ mod tests {
     }
 
     fn observer(store: &TraceStore) -> TraceObserver {
-        TraceObserver::new(store.clone(), CatalogueMoment::default)
+        TraceObserver::new(store.clone(), "b".into(), CatalogueMoment::default)
     }
 
     fn fill(store: &TraceStore, answers: usize) {
