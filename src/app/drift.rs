@@ -1,7 +1,7 @@
 //! How requests differ from what the bundle's ranker was trained on, over the last hours.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::config::DriftConfig;
 use crate::features::{Block, RankedTap, Reference, Spread};
@@ -17,7 +17,8 @@ const LEAST_ANSWERS: u64 = 200;
 pub struct Drift {
     reference: Arc<Reference>,
     candidates: usize,
-    lanes: Mutex<Vec<LaneSpread>>,
+    /// Those that still run; a bundle that is served again has others.
+    lanes: Mutex<Vec<Weak<Mutex<Spread>>>>,
     window: Mutex<Window>,
 }
 
@@ -33,7 +34,7 @@ impl Drift {
     /// The observer of one more lane.
     pub(super) fn observer(&self, tap: RankedTap) -> DriftObserver {
         let spread: LaneSpread = Arc::new(Mutex::new(Spread::new(&self.reference)));
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&spread));
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&spread));
         DriftObserver::new(tap, spread, self.candidates)
     }
 
@@ -42,7 +43,9 @@ impl Drift {
     pub(super) fn tell(&self, now_ms: i64, metrics: &DriftMetrics) {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let part = window.part(now_ms);
-        for lane in self.lanes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(|lane| lane.strong_count() > 0);
+        for lane in lanes.iter().filter_map(Weak::upgrade) {
             let mut counted = lane.lock().unwrap_or_else(PoisonError::into_inner);
             part.add(&counted);
             counted.clear();
@@ -150,8 +153,9 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let lanes: Vec<LaneSpread> = (0..2)
             .map(|_| {
-                drop(drift.observer(RankedTap::default()));
-                Arc::clone(drift.lanes.lock().unwrap().last().unwrap())
+                // Its lane ends, what it counts into is held on to.
+                let _observer = drift.observer(RankedTap::default());
+                drift.lanes.lock().unwrap().last().unwrap().upgrade().unwrap()
             })
             .collect();
         let serve = |from: usize, to: usize, centre: f32| {

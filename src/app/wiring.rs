@@ -58,7 +58,7 @@ pub struct Wiring {
     explicit: Explicit,
     licence: Licence,
     rules: Rules,
-    drift: Option<Drift>,
+    drift: Option<Arc<Drift>>,
     features: Option<FeatureSink>,
 }
 
@@ -91,7 +91,7 @@ impl Wiring {
             explicit: Explicit::new(Arc::clone(catalogue)),
             licence: Licence::new(Arc::clone(catalogue)),
             rules: Rules::new(&config.rules),
-            drift: Drift::new(&config.drift, bundle.reference.as_ref()),
+            drift: Drift::new(&config.drift, bundle.reference.as_ref()).map(Arc::new),
             features: None,
             bundle,
         }
@@ -119,7 +119,7 @@ impl Wiring {
 
     /// What is told of drift, where it is.
     pub fn drift(&self) -> Option<&Drift> {
-        self.drift.as_ref()
+        self.drift.as_deref()
     }
 
     /// The business rules in force. Others hold from the next request on.

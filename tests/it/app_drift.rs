@@ -10,14 +10,15 @@ use crate::app_support::{TestApp, bundle, ids};
 
 fn observers(app: &TestApp) -> Vec<String> {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let mut builder = app.engine.wiring().serving(&metrics, &TraceStore::new(&Default::default())).unwrap();
+    let mut builder = app.engine.current().wiring().serving(&metrics, &TraceStore::new(&Default::default())).unwrap();
     builder.wiring().into_iter().filter(|stage| stage.starts_with("observe")).collect()
 }
 
 #[actix_web::test]
 async fn drift_counts_answers_that_the_ranker_scored() {
     let app = TestApp::with_reference();
-    let reference = bundle(&app).reference.as_ref().unwrap();
+    let bundle = bundle(&app);
+    let reference = bundle.reference.as_ref().unwrap();
     assert!(reference.answers > 10 && reference.rows > reference.answers, "{} {}", reference.answers, reference.rows);
     assert_eq!(observers(&app).last().map(String::as_str), Some("observe drift"));
     for user in ["a", "b", "c"] {
