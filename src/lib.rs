@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod ope;
 pub mod pipeline;
 pub mod replay;
+pub mod security;
 pub mod simulate;
 pub mod stages;
 pub mod startup;

@@ -22,6 +22,7 @@ use crate::http::{self, ChangeFault, IngestError, Reply, ServedBundle, Service, 
 use crate::inference::Runtime;
 use crate::pipeline::{Refused, Terms};
 use crate::replay::Capture;
+use crate::security::{KeyRing, Signer};
 
 /// Why the server did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +64,11 @@ fn filter(config: &Config) -> EnvFilter {
     EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-/// A value as people write it: a number of 32 bits without the digits that 64 add; of tables with names how many there are, and the names.
+/// A value as people write it: a number of 32 bits without the digits that 64 add; of tables with names, or with clients, how
+/// many there are, and the names.
 fn told(value: &toml::Value) -> String {
-    let named = |rule: &toml::Value| rule.get("name").and_then(toml::Value::as_str).map(str::to_owned);
+    let name = |table: &toml::Value| table.get("name").or_else(|| table.get("client")).cloned();
+    let named = |table: &toml::Value| name(table)?.as_str().map(str::to_owned);
     if let Some(names) = value.as_array().and_then(|list| list.iter().map(named).collect::<Option<Vec<_>>>()) {
         return format!("{} ({})", names.len(), names.join(", "));
     }
@@ -83,10 +86,12 @@ pub struct Reload {
 
 /// The key of the business rules, all of which are one value.
 const RULES: &str = "rules";
+/// That of the API keys.
+const KEYS: &str = "keys";
 
 /// Keys that a reload takes over.
 fn is_reloadable(key: &str) -> bool {
-    key.starts_with("knobs.") || key == "log.level" || key == RULES
+    key.starts_with("knobs.") || key == "log.level" || key == RULES || key == KEYS
 }
 
 impl Reload {
@@ -113,6 +118,15 @@ impl Reload {
         if in_force.rules != next.rules {
             engine.set_rules(&next.rules);
             in_force.rules = next.rules.clone();
+        }
+        if in_force.keys != next.keys {
+            engine.keys().replace(&next.keys, Instant::now());
+            in_force.keys = next.keys.clone();
+            if engine.keys().is_open() {
+                tracing::warn!(
+                    "no API keys are configured any more: whoever reaches this server may ask and send events"
+                );
+            }
         }
         if let Err(error) = (self.logs.0)(filter(&next)) {
             tracing::error!(%error, "the level of the logs stays as it is");
@@ -155,6 +169,9 @@ pub fn serve(
         );
         // A swap may let go of it.
         drop(bundle);
+        if engine.keys().is_open() && !address.ip().is_loopback() {
+            tracing::warn!(%address, "no API keys are configured: whoever reaches this address may ask and send events");
+        }
         ready(&engine, address);
         let signals = match reload {
             Some(reload) => signals.on_hangup(move || reload.run(&engine, &mut in_force)),
@@ -229,6 +246,14 @@ impl Service for Server {
         self.0.current()
     }
 
+    fn keys(&self) -> &KeyRing {
+        self.0.keys()
+    }
+
+    fn signer(&self) -> Option<&Signer> {
+        self.0.signer()
+    }
+
     fn knobs(&self) -> Knobs {
         self.0.knobs()
     }
@@ -290,6 +315,14 @@ impl Service for Server {
 
     fn metrics_text(&self) -> String {
         self.0.metrics_text().unwrap_or_else(|error| format!("# {error}\n"))
+    }
+
+    fn observe_caller(&self, known: Option<(&str, &'static str)>) {
+        let http = &self.0.metrics().http;
+        match known {
+            Some((client, outcome)) => http.clients.with_label_values(&[client, outcome]).inc(),
+            None => http.unauthorized.inc(),
+        }
     }
 
     fn observe_http(&self, route: &str, status: u16, seconds: f64) {

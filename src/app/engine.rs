@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
@@ -21,6 +21,7 @@ use crate::events::{Batch, EventLogError, EventOutcome, Ingest, Notes};
 use crate::features::StateStore;
 use crate::inference::{InferenceError, Runtime};
 use crate::metrics::Metrics;
+use crate::security::{KeyRing, Signer, SignerError};
 use crate::stages::observe::TraceStore;
 use crate::stages::rules::{RuleBook, Rules};
 use crate::store::StoreError;
@@ -46,6 +47,9 @@ pub enum AppError {
     /// The event log.
     #[error(transparent)]
     Events(#[from] EventLogError),
+    /// The secret that signs ids of answers.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
     /// The thread that writes snapshots.
     #[error("no thread for snapshots: {0}")]
     Snapshots(std::io::Error),
@@ -84,6 +88,8 @@ pub struct Engine {
     _exports: Option<Exports>,
     pub(super) ingest: Arc<Ingest>,
     _snapshots: Option<Snapshots>,
+    keys: KeyRing,
+    signer: Option<Signer>,
 }
 
 impl Engine {
@@ -125,13 +131,16 @@ impl Engine {
         let serving = Serving::start(&common, loaded, TraceStore::new(&config.trace), changes.id(), |_| {})?;
         let (tracks, vectors) = (Arc::clone(&bundle.catalogue), Arc::clone(&bundle.vectors));
         let ingest = Ingest::new(state, recovered.log, tracks, vectors, config.events.clone(), notes);
-        let ingest = Arc::new(ingest);
+        let signer = Signer::open(&config.signals.feedback)?;
+        let ingest = Arc::new(ingest.proven_by(signer.clone()));
         let exports = Exports::start(&config.events.export, recovered.disk.clone(), metrics.archive.clone())?;
         let stream = stream::start(&config.events, recovered.disk, &ingest, &metrics)?;
         let every = Duration::from_secs(config.events.snapshot_s);
         let snapshots = on_disk.then(|| Snapshots::start(Arc::clone(&ingest), every)).transpose()?;
         metrics.bundles.fell_back.set(i64::from(active.fell_back()));
         let engine = Self {
+            keys: KeyRing::new(&config.keys, Instant::now()),
+            signer,
             common,
             current: ArcSwap::from_pointee(serving),
             changes: Mutex::new(changes),
@@ -162,6 +171,16 @@ impl Engine {
     /// The bundle that answers, with all that answers by it. Whoever holds it keeps it served: for one request.
     pub fn current(&self) -> Arc<Serving> {
         self.current.load_full()
+    }
+
+    /// The API keys in force.
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// What proves that an answer was given, where that is configured.
+    pub fn signer(&self) -> Option<&Signer> {
+        self.signer.as_ref()
     }
 
     /// The server's metrics.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::layout::{GLOBAL_TOP, INTENTS, PARITY, POPULARITY, PROTOTYPES, REFERENCE, RULES, TRACKS, VECTORS};
 use super::manifest::{Manifest, Sizes};
 use super::plays::PlaysRow;
-use super::{BundleError, intents, layout, plays, prototypes_file, rules_file, vectors_file};
+use super::{BundleError, digest, intents, layout, plays, prototypes_file, rules_file, vectors_file};
 use crate::config::{Engine, IndexConfig};
 use crate::domain::{
     Catalogue, GLOBAL_TOP_LEN, IntentPrototypes, IntentRule, ItemVectors, Popularity, SequentialRules, TrackId, TrackIx,
@@ -103,10 +103,13 @@ pub(super) fn model(
     runtime: &Runtime,
     kind: ModelKind,
 ) -> Result<Option<Model>, BundleError> {
-    if manifest.file(kind.file()).is_none() {
-        return Ok(None);
+    let Some(entry) = manifest.file(kind.file()) else { return Ok(None) };
+    let bytes = bytes(directory, kind.file())?;
+    // The very bytes that will run, not those that lay there when the directory was verified.
+    if digest::of_bytes(&bytes) != entry.sha256 {
+        return Err(BundleError::file(kind.file(), "altered: its digest is not that of the manifest"));
     }
-    Ok(Some(Model::load(runtime, kind, manifest.dim, bytes(directory, kind.file())?)?))
+    Ok(Some(Model::load(runtime, kind, manifest.dim, bytes)?))
 }
 
 /// A model that no bundle does without.

@@ -45,6 +45,20 @@ fn what_is_built_loads_and_serves() {
 }
 
 #[test]
+fn a_model_that_is_exchanged_after_the_check_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let (directory, manifest) = fixture::bundle(root.path());
+    let model = || parts::model(&directory, &manifest, &test_runtime(), ModelKind::Ranker);
+    assert!(model().unwrap().is_some());
+    // A sound model of its kind, but for its name.
+    let path = directory.join(ModelKind::Ranker.file());
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.iter_mut().rfind(|byte| byte.is_ascii_alphabetic()).unwrap() ^= 0x20;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(model().unwrap_err().to_string().contains("its digest is not that of the manifest"));
+}
+
+#[test]
 fn the_model_card_goes_along_and_is_shown_unless_altered() {
     let root = tempfile::tempdir().unwrap();
     let (directory, manifest) = fixture::bundle(root.path());

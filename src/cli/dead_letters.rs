@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::events::Place;
 use crate::events::{DeadLetters, KeptLetter};
 
+/// Environment variable with the API key, where the server asks for one.
+const API_KEY: &str = "SEGUE_API_KEY";
 /// Letters sent at once.
 const BATCH: usize = 100;
 /// Longest wait for an answer of the server.
@@ -23,7 +25,7 @@ pub(super) enum Command {
         after_help = "Examples:\n  segue events dead-letters list\n  segue events dead-letters list --json | jq .reason"
     )]
     List(ListArgs),
-    /// Sends refused events to a running server again and marks those that it takes
+    /// Sends refused events to a running server again and marks those that it takes; SEGUE_API_KEY is the key to show
     #[command(
         after_help = "Example, after the track that was missing has been added:\n  segue events dead-letters replay --to 127.0.0.1:8080"
     )]
@@ -114,9 +116,10 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
 fn send(to: SocketAddr, batch: &[KeptLetter]) -> anyhow::Result<Vec<bool>> {
     let shift_ms = batch.first().map_or(0, |kept| kept.letter.shift_ms);
     let clock = if shift_ms == 0 { String::new() } else { format!("X-Sent-At-Ms: {}\r\n", now_ms() - shift_ms) };
+    let key = std::env::var(API_KEY).map_or_else(|_| String::new(), |key| format!("Authorization: Bearer {key}\r\n"));
     let body: String = batch.iter().map(|kept| format!("{}\n", kept.letter.body)).collect();
     let head = format!(
-        "POST /v1/events HTTP/1.0\r\nHost: {to}\r\nContent-Type: application/x-ndjson\r\n{clock}Content-Length: {}\r\n\r\n",
+        "POST /v1/events HTTP/1.0\r\nHost: {to}\r\nContent-Type: application/x-ndjson\r\n{clock}{key}Content-Length: {}\r\n\r\n",
         body.len()
     );
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)

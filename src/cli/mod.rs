@@ -17,6 +17,7 @@ mod experiment;
 mod feature_log;
 mod import;
 mod index;
+mod key;
 mod load;
 mod ope;
 mod progress;
@@ -43,6 +44,8 @@ enum Command {
     Serve(serve::Args),
     Demo(demo::Args),
     CheckConfig(check_config::Args),
+    #[command(subcommand)]
+    Key(key::Command),
     World(world::Args),
     Import(import::Args),
     #[command(subcommand)]
@@ -84,6 +87,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
         Command::CheckConfig(args) => check_config::run(&args),
+        Command::Key(command) => key::run(&command),
         Command::World(args) => world::run(args),
         Command::Import(args) => import::run(args),
         Command::Events(command) => events::run(&command),

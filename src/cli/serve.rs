@@ -5,7 +5,7 @@ use anyhow::Context;
 use super::common::ServeArgs;
 use crate::startup::{self, Reload};
 
-/// Serves a bundle over HTTP until SIGTERM or SIGINT; SIGHUP reads knobs and log level again
+/// Serves a bundle over HTTP until SIGTERM or SIGINT; SIGHUP reads knobs, log level and API keys again
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  segue serve --config config/segue.toml --listen 0.0.0.0:8080")]
 pub(super) struct Args {

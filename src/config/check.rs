@@ -64,6 +64,10 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("signals.completion.artist_plays", 0.1, 100_000.0),
     ("signals.completion.warm_impressions", 1.0, 1_000_000.0),
     ("signals.completion.warm_width", 0.0, 1.0),
+    ("signals.feedback.valid_h", 1.0, 720.0),
+    ("signals.feedback.plays_per_day", 0.0, 10_000.0),
+    ("signals.feedback.track_plays_per_day", 0.0, 10_000.0),
+    ("signals.feedback.trust_tracks", 0.0, 1_000.0),
     ("signals.early_skip_ms", 0.0, 60_000.0),
     ("signals.positive_ms", 1_000.0, 600_000.0),
     ("signals.skip_decay", 0.0, 1.0),
@@ -146,11 +150,18 @@ pub(super) fn across_keys(config: &Config, given: &BTreeMap<String, Setting>) ->
         .or_else(|| rules(config, given))
         .or_else(|| experiments(config, given))
         .or_else(|| intents(config, given))
+        .or_else(|| keys(config, given))
 }
 
 fn intents(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
     let faults = super::intents::faults(&config.intents);
     let set_by = given.get("intents").filter(|_| !faults.is_empty())?;
+    Some(set_by.fault(Problem::Refused(faults.join("; "))))
+}
+
+fn keys(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
+    let faults = super::keys::faults(&config.keys);
+    let set_by = given.get("keys").filter(|_| !faults.is_empty())?;
     Some(set_by.fault(Problem::Refused(faults.join("; "))))
 }
 

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::Config;
 
 /// Keys that have no default, hence are not in the serialised default configuration. All are written as text.
-const WITHOUT_DEFAULT: [&str; 10] = [
+const WITHOUT_DEFAULT: [&str; 11] = [
     "bundle",
     "bundles.dir",
     "events.export.dir",
@@ -18,6 +18,7 @@ const WITHOUT_DEFAULT: [&str; 10] = [
     "retrain.file",
     "retrain.webhook",
     "server.admin_listen",
+    "signals.feedback.secret_file",
 ];
 
 /// How close a key must be to be suggested: 1 = equal.

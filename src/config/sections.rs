@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{
     BundlesConfig, DriftConfig, ExperimentConfig, ExplorationConfig, FeatureLogConfig, GuardrailConfig, IntentConfig,
-    RerankConfig, RetrainConfig, RetrievalConfig, RuleConfig, SignalConfig, TraceConfig,
+    KeyConfig, RerankConfig, RetrainConfig, RetrievalConfig, RuleConfig, SignalConfig, TraceConfig,
 };
 use crate::domain::Knobs;
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub experiments: Vec<ExperimentConfig>,
     /// What the session's intent turns, in any order. Default none.
     pub intents: Vec<IntentConfig>,
+    /// API keys. Default none: whoever reaches the server may do everything.
+    pub keys: Vec<KeyConfig>,
     /// Places for tracks of which little is known.
     pub exploration: ExplorationConfig,
     /// How events are read as verdicts.

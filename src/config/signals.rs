@@ -1,6 +1,6 @@
 //! `[signals]`.
 
-use super::CompletionConfig;
+use super::{CompletionConfig, FeedbackConfig};
 
 /// `[signals]`: how a play is graded (`features::signals`).
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -20,6 +20,8 @@ pub struct SignalConfig {
     pub affinity_half_life_days: f32,
     /// How the share of completed plays of a track is learnt.
     pub completion: CompletionConfig,
+    /// Which plays count for others than their listener.
+    pub feedback: FeedbackConfig,
 }
 
 impl Default for SignalConfig {
@@ -32,6 +34,7 @@ impl Default for SignalConfig {
             forgive: 0.5,
             affinity_half_life_days: 60.0,
             completion: CompletionConfig::default(),
+            feedback: FeedbackConfig::default(),
         }
     }
 }

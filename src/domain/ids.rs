@@ -91,6 +91,30 @@ string_id! {
     RecommendationId
 }
 
+/// Between the id of an answer and the proof of what it proposed.
+const PROOF: char = '.';
+/// How ids of answers begin: of what was recommended, and of a list that the caller brought to be ranked.
+const RECOMMENDED: &str = "r-";
+const OWN_LIST: &str = "c-";
+
+impl RecommendationId {
+    /// A new id, unlike any other; `own_list`: of a list that the caller brought.
+    pub fn generate(own_list: bool) -> Self {
+        Self(format!("{}{}", if own_list { OWN_LIST } else { RECOMMENDED }, ulid::Ulid::generate()).into())
+    }
+
+    /// The id as the server keeps it, without the proof that clients may have got with it.
+    pub fn without_proof(&self) -> Self {
+        let bare = self.0.split_once(PROOF).and_then(|(bare, _)| Self::new(bare).ok());
+        bare.unwrap_or_else(|| self.clone())
+    }
+
+    /// Whether the answer is an order of the caller's own tracks, which says nothing of what was recommended.
+    pub fn is_of_own_list(&self) -> bool {
+        self.0.starts_with(OWN_LIST)
+    }
+}
+
 macro_rules! row_index {
     ($(#[$doc:meta] $name:ident($inner:ty))*) => {$(
         #[$doc]
@@ -135,6 +159,15 @@ impl AlbumIx {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_are_named_by_whose_list_they_are() {
+        let (own, other) = (RecommendationId::generate(true), RecommendationId::generate(false));
+        assert_eq!([own.is_of_own_list(), other.is_of_own_list()], [true, false]);
+        let proven = RecommendationId::new(format!("{other}.abc.d")).unwrap();
+        assert_eq!((proven.without_proof(), other.without_proof()), (other.clone(), other));
+        assert_eq!(RecommendationId::new(".x").unwrap().without_proof().as_str(), ".x");
+    }
 
     #[test]
     fn ids_refuse_what_would_hurt_logs_and_keys() {

@@ -114,6 +114,30 @@ pub struct TrackHistory {
     pub liked: bool,
 }
 
+/// What a listener has added today to counts that others' lists go by. A day is one of UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct GivenPlays {
+    /// The day, since 1970.
+    pub day: i64,
+    /// Plays.
+    pub plays: u32,
+    /// Impressions.
+    pub shown: u32,
+    /// Of single tracks, sorted by track, bounded (no more are taken).
+    pub tracks: Vec<GivenTrack>,
+}
+
+/// What a listener has added today of one track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct GivenTrack {
+    /// The track.
+    pub track: TrackIx,
+    /// Plays.
+    pub plays: u32,
+    /// Impressions.
+    pub shown: u32,
+}
+
 /// The long-term profile of a listener. Bounded to some tens of KB.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct UserProfile {
@@ -137,6 +161,9 @@ pub struct UserProfile {
     pub disliked: Vec<TrackIx>,
     /// Blocked artists, sorted: a hard filter.
     pub blocked_artists: Vec<ArtistIx>,
+    /// What of it counts for others. The last field: `features::kept` reads profiles from before there was one.
+    #[serde(default)]
+    pub given: GivenPlays,
 }
 
 impl UserProfile {

@@ -35,7 +35,9 @@ pub use ids::{
 };
 pub use intent::{Band, IntentPrototypes, IntentRule, Prototype, SessionProfile};
 pub use knobs::{BlendWeights, Knobs};
-pub use listener::{Affinity, Heard, Play, SESSION_WINDOW, SessionState, TrackHistory, UserProfile};
+pub use listener::{
+    Affinity, GivenPlays, GivenTrack, Heard, Play, SESSION_WINDOW, SessionState, TrackHistory, UserProfile,
+};
 pub use popularity::{GLOBAL_TOP_LEN, MarketPopularity, Popularity, TOP_LEN};
 pub use recorded::{Posterior, Posteriors, Recorded};
 pub use request::{ExplainLevel, GivenDials, Request, Target};

@@ -12,8 +12,9 @@ use super::{
     RawEvent, Replayed,
 };
 use crate::config::EventsConfig;
-use crate::domain::{Catalogue, Event, ItemVectors, UserId};
-use crate::features::StateStore;
+use crate::domain::{Catalogue, Event, EventType, ItemVectors, TrackId, UserId};
+use crate::features::{StateStore, is_terminal};
+use crate::security::Signer;
 
 /// Records of this node that a stream may pass over before their position is noted: in between, a restart reads them again.
 const OWN_PASSED: u64 = 4_096;
@@ -41,6 +42,7 @@ pub struct Ingest {
     /// The offset that the state on disk is of, once this process has written it. Locked before `live`.
     written: Mutex<Option<u64>>,
     notes: Arc<Notes>,
+    signer: Option<Signer>,
 }
 
 impl Ingest {
@@ -56,7 +58,13 @@ impl Ingest {
         let order = Order::new(log.next_offset());
         let (in_flight, written, besides) = Default::default();
         let live = RwLock::new(LiveState { state, catalogue, vectors });
-        Self { live, besides, log, config, in_flight, order, written, notes }
+        Self { live, besides, log, config, in_flight, order, written, notes, signer: None }
+    }
+
+    /// From now on an event keeps its `recommendation_id`, without the proof, only if that is proven; so what the log holds is, and
+    /// the state, which knows no secret, can go by it in a replay too.
+    pub fn proven_by(self, signer: Option<Signer>) -> Self {
+        Self { signer, ..self }
     }
 
     /// Takes a batch at server time `now_ms`: validates, drops duplicates, appends to the log and applies in order of
@@ -334,9 +342,23 @@ impl Ingest {
     /// Whether an event may go into the log; its id is remembered only if so.
     fn admit(&self, live: &LiveState, raw: &RawEvent, clock: Clock<'_>) -> Result<Event, EventOutcome> {
         self.notes.sample(raw);
-        let event = validate(raw, clock).map_err(EventOutcome::Rejected)?;
+        let event = self.prove(validate(raw, clock).map_err(EventOutcome::Rejected)?);
         live.state.check(&event, &live.catalogue).map_err(|fault| EventOutcome::Rejected(fault.to_string()))?;
         if live.state.first_time(&event.user_id, &event.event_id) { Ok(event) } else { Err(EventOutcome::Duplicate) }
+    }
+
+    /// Takes an event's `recommendation_id` for what it proves.
+    fn prove(&self, mut event: Event) -> Event {
+        let Some(signer) = &self.signer else { return event };
+        let track = event.track_id.as_ref().map_or("", TrackId::as_str);
+        let proven = signer.check(event.recommendation_id.as_ref(), &event.user_id, track, event.ts_ms);
+        if let Err(why) = proven
+            && (is_terminal(event.kind) || event.kind == EventType::Impression)
+        {
+            self.notes.metrics().unproven.with_label_values(&[why.as_str()]).inc();
+        }
+        event.recommendation_id = proven.ok();
+        event
     }
 }
 

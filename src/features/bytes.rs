@@ -37,6 +37,7 @@ pub(super) fn of_profile(id: &UserId, profile: &UserProfile) -> usize {
         + heap(&profile.tracks)
         + heap(&profile.disliked)
         + heap(&profile.blocked_artists)
+        + heap(&profile.given.tracks)
 }
 
 /// A weight as the cache counts it.
@@ -47,14 +48,15 @@ pub(super) fn weight(bytes: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Affinity, ArtistIx, GenreIx, Play, TrackHistory, TrackIx};
-    use crate::features::{lifetime, profile, session};
+    use crate::domain::{Affinity, ArtistIx, GenreIx, GivenPlays, GivenTrack, Play, TrackHistory, TrackIx};
+    use crate::features::{feedback, lifetime, profile, session};
 
     #[test]
     fn the_fullest_entries_fit_the_smallest_caches() {
         let id = UserId::new("u".repeat(128)).unwrap();
         let play = Play { track: TrackIx(0), signal: 0.0, played_fraction: 0.0, ts_ms: 0, liked: false };
         let history = TrackHistory { track: TrackIx(0), plays: 0, completes: 0, last_ms: 0, liked: false };
+        let given = GivenTrack { track: TrackIx(0), plays: 0, shown: 0 };
         let full = UserProfile {
             artists: Affinity { entries: vec![(ArtistIx(0), 0.0); 2 * profile::MAX_ARTISTS], as_of_ms: 0 },
             genres: Affinity { entries: vec![(GenreIx(0), 0.0); 2 * profile::MAX_GENRES], as_of_ms: 0 },
@@ -62,6 +64,7 @@ mod tests {
             tracks: vec![history; 2 * profile::MAX_TRACKS],
             disliked: vec![TrackIx(0); 2 * profile::MAX_DISLIKED],
             blocked_artists: vec![ArtistIx(0); 2 * profile::MAX_BLOCKED],
+            given: GivenPlays { tracks: vec![given; 2 * feedback::MAX_GIVEN], ..GivenPlays::default() },
             ..UserProfile::default()
         };
         assert!((100_000..400_000).contains(&of_profile(&id, &full)), "{}", of_profile(&id, &full));

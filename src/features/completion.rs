@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::ArcSwapOption;
 
+use super::feedback::Shares;
 use super::tally::{Counts, Tally};
 use super::{Applied, BetaGrid};
 use crate::config::CompletionConfig;
@@ -126,18 +127,20 @@ impl Completions {
         self.promoted.load(Ordering::Relaxed)
     }
 
-    /// Takes note of an event that was applied. Constant time, more while its track is cold.
-    pub(super) fn note(&self, catalogue: &Catalogue, event: &Event, applied: &Applied) {
-        let ends = [applied.ended, applied.displaced];
-        let shown = if event.kind == EventType::Impression { event.track_id.as_ref() } else { None };
-        let shown = shown.and_then(|id| catalogue.find(id.as_str()));
+    /// Takes note of an event that was applied, by the shares that count of what it tells. Constant time, more while its
+    /// track is cold.
+    pub(super) fn note(&self, catalogue: &Catalogue, event: &Event, applied: &Applied, shares: Shares) {
+        let ends = [(applied.ended, shares.ended), (applied.displaced, shares.displaced)];
+        let ends = ends.map(|(end, share)| end.filter(|_| share > 0.0).map(|end| (end, share)));
+        let is_shown = event.kind == EventType::Impression && Shares::is_whole(shares.shown);
+        let shown = event.track_id.as_ref().filter(|_| is_shown).and_then(|id| catalogue.find(id.as_str()));
         if shown.is_none() && ends.iter().all(Option::is_none) {
             return;
         }
         let mut held = self.write();
-        for end in ends.into_iter().flatten() {
+        for (end, share) in ends.into_iter().flatten() {
             let (track, completed) = (end.play.track, end.labels()[0]);
-            let end = |tally: &mut Tally| tally.end(completed, event.ts_ms, self.config.half_life_days);
+            let end = |tally: &mut Tally| tally.end(completed, share, event.ts_ms, self.config.half_life_days);
             rows_of(catalogue, track).for_each(|(level, row)| held.change(level, row, end));
             self.promote(&mut held, catalogue, track, event.ts_ms);
         }

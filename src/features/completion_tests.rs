@@ -25,7 +25,7 @@ impl World {
         let rules = Reducer { catalogue: &self.catalogue, vectors: Some(&self.vectors), config: &config };
         let applied = rules.apply(&mut self.state.0, &mut self.state.1, event).unwrap();
         self.ends.extend([applied.displaced, applied.ended].into_iter().flatten().map(|end| (end, event.ts_ms)));
-        self.completions.note(&self.catalogue, event, &applied);
+        self.completions.note(&self.catalogue, event, &applied, Shares::ALL);
     }
 
     fn estimate(&self, track: u32, now_ms: i64) -> Estimate {

@@ -4,7 +4,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::{affinity, bytes};
-use crate::domain::{SessionId, SessionState, UserId, UserProfile};
+use crate::domain::{GivenPlays, SessionId, SessionState, UserId, UserProfile};
 use crate::vault::Shelf;
 
 /// Milliseconds of an hour.
@@ -116,6 +116,25 @@ impl Kept for Arc<UserProfile> {
     }
 
     fn read(_: &str, body: &[u8]) -> Option<Self> {
-        postcard::from_bytes(body).ok().map(Arc::new)
+        let read = |body: &[u8]| postcard::from_bytes::<UserProfile>(body).ok();
+        // A profile from before there was `given`, its last field, ends where that would begin.
+        let older = || read(&[body, &postcard::to_stdvec(&GivenPlays::default()).ok()?].concat());
+        read(body).or_else(older).map(Arc::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_from_before_there_was_their_last_field_are_read() {
+        let profile = UserProfile { plays: 7, disliked: vec![crate::domain::TrackIx(3)], ..UserProfile::default() };
+        let body = Arc::new(profile.clone()).write(Vec::new()).unwrap();
+        let last = postcard::to_stdvec(&GivenPlays::default()).unwrap().len();
+        for older in [&body[..], &body[..body.len() - last]] {
+            assert_eq!(Arc::<UserProfile>::read("", older).as_deref(), Some(&profile));
+        }
+        assert!(Arc::<UserProfile>::read("", &body[..body.len() - last - 1]).is_none());
     }
 }

@@ -11,6 +11,7 @@ mod bytes;
 mod completion;
 mod cross_columns;
 mod facts;
+mod feedback;
 mod heard;
 mod history;
 pub mod intent;

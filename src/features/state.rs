@@ -9,9 +9,11 @@ use super::completion::Completions;
 use super::kept::{HOUR_MS, Kept, Owned};
 use super::layers::Layers;
 use super::seen::Seen;
-use super::{Applied, ApplyError, Reducer, lifetime};
+use super::{Applied, ApplyError, Reducer, feedback, lifetime};
 use crate::config::{SignalConfig, StateConfig};
-use crate::domain::{Catalogue, Event, EventId, ItemVectors, SessionId, SessionState, TrackIx, UserId, UserProfile};
+use crate::domain::{
+    Catalogue, Event, EventId, EventType, ItemVectors, SessionId, SessionState, TrackIx, UserId, UserProfile,
+};
 use crate::vault::{Vault, VaultError};
 
 /// How many times `session_idle_min` a session without an event stays on disk, by the events' time. That is housekeeping:
@@ -177,7 +179,7 @@ impl StateStore {
     /// As [`Reducer::apply`]; nothing has changed then.
     pub fn apply(&self, event: &Event, catalogue: &Catalogue, vectors: &ItemVectors) -> Result<Applied, ApplyError> {
         let rules = Reducer { catalogue, vectors: Some(vectors), config: &self.signals };
-        let applied = self.profiles.change(&event.user_id, |profile| {
+        let (applied, shares) = self.profiles.change(&event.user_id, |profile| {
             self.sessions.change(&event.session_id, |session| {
                 let track = rules.check(session.as_ref().map(|held| &held.owner), event)?;
                 let profile = Arc::make_mut(profile.get_or_insert_default());
@@ -192,10 +194,12 @@ impl StateStore {
                     }
                     rules.apply_checked(state, profile, event, track)
                 };
-                Ok(Applied { late, ..applied })
+                let shown = track.filter(|_| event.kind == EventType::Impression);
+                let shares = feedback::judge(profile, event, &applied, shown, &self.signals.feedback);
+                Ok((Applied { late, ..applied }, shares))
             })
         })?;
-        self.completions.note(catalogue, event, &applied);
+        self.completions.note(catalogue, event, &applied, shares);
         self.newest_ms.fetch_max(event.ts_ms, Ordering::Relaxed);
         Ok(applied)
     }

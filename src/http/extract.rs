@@ -15,6 +15,7 @@ use super::json::parse;
 use super::problem::ApiError;
 use super::state::HttpState;
 use crate::pipeline::{Criticality, Deadline, Terms};
+use crate::security::Caller;
 
 /// Header with which a client shortens its budget, ms.
 pub const REQUEST_TIMEOUT: &str = "X-Request-Timeout-Ms";
@@ -92,7 +93,7 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    /// The deadline, arrival + `min(server.budget_ms, X-Request-Timeout-Ms)`, and `X-Criticality`.
+    /// The deadline, arrival + `min(server.budget_ms, X-Request-Timeout-Ms)`, and `X-Criticality` as far as the API key allows.
     pub(super) fn terms(&self) -> Terms {
         let deadline = Deadline::after(self.budget.saturating_sub(self.arrived.elapsed()));
         Terms { deadline, criticality: self.criticality }
@@ -123,12 +124,14 @@ fn timing(request: &HttpRequest) -> Result<Timing, ApiError> {
             _ => return Err(ApiError::field(REQUEST_TIMEOUT, "must be a whole number of milliseconds, at least 1")),
         },
     };
-    let criticality = match request.headers().get(CRITICALITY) {
+    let claimed = match request.headers().get(CRITICALITY) {
         None => Criticality::Default,
         Some(value) => Criticality::ALL
             .into_iter()
             .find(|criticality| value.as_bytes().eq_ignore_ascii_case(criticality.name().as_bytes()))
             .ok_or_else(|| ApiError::field(CRITICALITY, "must be critical, default or sheddable"))?,
     };
+    let most = request.extensions().get::<Caller>().map_or(Criticality::Critical, |caller| caller.most);
+    let criticality = claimed.min(most);
     Ok(Timing { arrived, budget: Duration::from_millis(budget_ms), criticality })
 }

@@ -6,6 +6,7 @@ mod drain;
 mod envelope;
 mod event_body;
 mod extract;
+mod guard;
 mod handlers;
 mod json;
 mod openapi;

@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 
 use super::handlers::{admin, events, listeners, ops, recommend, tracks};
 use super::problem::Problem;
@@ -13,8 +14,13 @@ use super::problem::Problem;
     info(
         title = "Segue",
         description = "What should this listener hear next? JSON, snake_case, opaque string ids; unknown fields are \
-                       refused; every error is a problem document (RFC 9457); `X-Request-Id` is taken and returned."
+                       refused; every error is a problem document (RFC 9457); `X-Request-Id` is taken and returned. A server \
+                       that has API keys asks for one: 401 without, 403 where it does not allow the route, 429 with \
+                       `Retry-After` beyond its client's rate."
     ),
+    // A server without keys asks for none.
+    security((), ("api_key" = [])),
+    modifiers(&ApiKeys),
     // What `IntoResponses` refers to is not collected by itself.
     components(schemas(Problem)),
     paths(
@@ -46,6 +52,16 @@ use super::problem::Problem;
     )
 )]
 struct Document;
+
+/// Says how API keys are shown.
+struct ApiKeys;
+
+impl Modify for ApiKeys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("api_key", bearer);
+    }
+}
 
 /// The document.
 pub fn document() -> utoipa::openapi::OpenApi {

@@ -77,6 +77,18 @@ pub enum ApiError {
         /// When to come back.
         retry_after_ms: u64,
     },
+    /// No API key, or none that is known.
+    #[error("this server asks for an API key: send `Authorization: Bearer KEY` with one that is in force")]
+    Unauthorized,
+    /// The API key does not allow this.
+    #[error("this API key does not allow that: the scope `{0}` is needed")]
+    Forbidden(&'static str),
+    /// The client has sent more than its API key allows.
+    #[error("more requests than this API key allows: try again in {retry_after_ms} ms")]
+    RateLimited {
+        /// When the next one may come.
+        retry_after_ms: u64,
+    },
     /// What the answer came from was not kept.
     #[error("{0}")]
     NotReplayable(String),
@@ -155,6 +167,9 @@ impl ApiError {
             Self::NoRoute => (StatusCode::NOT_FOUND, "no-route"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate-limited"),
             Self::NotReproduced(_) => (StatusCode::CONFLICT, "not-reproduced"),
             Self::NotReplayable(_) => (StatusCode::CONFLICT, "not-replayable"),
             Self::SwapRunning => (StatusCode::CONFLICT, "swap-running"),
@@ -174,7 +189,9 @@ impl ApiError {
     /// When to come back, seconds, where that helps.
     fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::Overloaded { retry_after_ms } => Some(retry_after_ms.div_ceil(1_000).max(1)),
+            Self::Overloaded { retry_after_ms } | Self::RateLimited { retry_after_ms } => {
+                Some(retry_after_ms.div_ceil(1_000).max(1))
+            }
             Self::ShuttingDown | Self::NotReady | Self::NotStored | Self::NotChanged => Some(1),
             Self::Invalid(_)
             | Self::NotJson(_)
@@ -186,6 +203,8 @@ impl ApiError {
             | Self::Unknown { .. }
             | Self::NoRoute
             | Self::MethodNotAllowed(_)
+            | Self::Unauthorized
+            | Self::Forbidden(_)
             | Self::CatalogueFull(_)
             | Self::NotReplayable(_)
             | Self::NotReproduced(_)
@@ -208,6 +227,9 @@ impl ApiError {
         }
         if let Self::MethodNotAllowed(allow) = self {
             response.insert_header((header::ALLOW, allow.as_str()));
+        }
+        if *self == Self::Unauthorized {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
         let errors = if let Self::Invalid(errors) = self { errors.clone() } else { Vec::new() };
         let report = if let Self::BundleRefused { report, .. } = self { report.clone() } else { None };
@@ -353,6 +375,9 @@ mod tests {
             (ApiError::NoRoute, 404),
             (ApiError::MethodNotAllowed("GET".into()), 405),
             (ApiError::Overloaded { retry_after_ms: 1 }, 503),
+            (ApiError::Unauthorized, 401),
+            (ApiError::Forbidden("admin"), 403),
+            (ApiError::RateLimited { retry_after_ms: 1 }, 429),
             (ApiError::ShuttingDown, 503),
             (ApiError::NotReady, 503),
             (ApiError::NotStored, 503),
@@ -368,7 +393,7 @@ mod tests {
             let response = error.respond(Some("id"));
             assert_eq!(response.status().as_u16(), status, "{error:?}");
             assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), PROBLEM_JSON);
-            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503, "{error:?}");
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), [429, 503].contains(&status), "{error:?}");
         }
     }
 

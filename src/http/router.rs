@@ -9,10 +9,12 @@ use actix_web::{App, Error, HttpResponse, Route, web};
 
 use super::drain::Drain;
 use super::envelope::envelope;
+use super::guard::guard;
 use super::handlers::{admin, events, listeners, ops, recommend, tracks};
 use super::problem::ApiError;
 use super::service::Service;
 use super::state::HttpState;
+use crate::config::Scope;
 
 /// Who a listener serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Endpoint {
     pub method: &'static str,
     /// The pattern, as in the OpenAPI document.
     pub path: &'static str,
+    /// What an API key must allow, where keys are configured; `None`: anybody may ask.
+    pub scope: Option<Scope>,
     route: fn() -> Route,
 }
 
@@ -46,43 +50,49 @@ impl Endpoint {
     }
 }
 
+const ANYBODY: Option<Scope> = None;
+const READ: Option<Scope> = Some(Scope::Read);
+const INGEST: Option<Scope> = Some(Scope::Ingest);
+const ADMIN: Option<Scope> = Some(Scope::Admin);
+
 /// Every route, grouped by path.
 pub fn endpoints() -> Vec<Endpoint> {
     macro_rules! table {
-        ($($method:ident $path:literal => $handler:path;)*) => {
+        ($($scope:ident $method:ident $path:literal => $handler:path;)*) => {
             vec![$(Endpoint {
                 method: stringify!($method),
                 path: $path,
+                scope: $scope,
                 route: || Route::new().method(actix_web::http::Method::$method).to($handler),
             }),*]
         };
     }
     table! {
-        POST "/v1/next-tracks" => recommend::next_tracks;
-        POST "/v1/rank" => recommend::rank;
-        POST "/v1/explain" => recommend::explain;
-        POST "/v1/recommendations/{id}/replay" => recommend::replay;
-        GET "/v1/recommendations/{id}/trace" => recommend::trace;
-        POST "/v1/events" => events::ingest;
-        GET "/v1/sessions/{id}" => listeners::session;
-        DELETE "/v1/users/{id}" => listeners::erase;
-        GET "/v1/tracks/{id}" => tracks::track;
-        PUT "/v1/tracks/{id}" => tracks::put;
-        DELETE "/v1/tracks/{id}" => tracks::take_down;
-        GET "/v1/tracks/{id}/similar" => tracks::similar;
-        GET "/v1/top" => tracks::top;
-        GET "/admin/bundles" => admin::bundles;
-        POST "/admin/bundles/rollback" => admin::roll_back;
-        POST "/admin/bundles/{name}/activate" => admin::activate;
-        GET "/admin/captures" => admin::captures;
-        GET "/admin/knobs" => admin::knobs;
-        PUT "/admin/knobs" => admin::set_knobs;
-        GET "/healthz" => ops::healthz;
-        GET "/livez" => ops::livez;
-        GET "/readyz" => ops::readyz;
-        GET "/metrics" => ops::metrics;
-        GET "/openapi.json" => ops::openapi;
-        GET "/" => ops::console;
+        READ POST "/v1/next-tracks" => recommend::next_tracks;
+        READ POST "/v1/rank" => recommend::rank;
+        READ POST "/v1/explain" => recommend::explain;
+        READ POST "/v1/recommendations/{id}/replay" => recommend::replay;
+        READ GET "/v1/recommendations/{id}/trace" => recommend::trace;
+        INGEST POST "/v1/events" => events::ingest;
+        READ GET "/v1/sessions/{id}" => listeners::session;
+        ADMIN DELETE "/v1/users/{id}" => listeners::erase;
+        READ GET "/v1/tracks/{id}" => tracks::track;
+        ADMIN PUT "/v1/tracks/{id}" => tracks::put;
+        ADMIN DELETE "/v1/tracks/{id}" => tracks::take_down;
+        READ GET "/v1/tracks/{id}/similar" => tracks::similar;
+        READ GET "/v1/top" => tracks::top;
+        ADMIN GET "/admin/bundles" => admin::bundles;
+        ADMIN POST "/admin/bundles/rollback" => admin::roll_back;
+        ADMIN POST "/admin/bundles/{name}/activate" => admin::activate;
+        ADMIN GET "/admin/captures" => admin::captures;
+        ADMIN GET "/admin/knobs" => admin::knobs;
+        ADMIN PUT "/admin/knobs" => admin::set_knobs;
+        ANYBODY GET "/healthz" => ops::healthz;
+        ANYBODY GET "/livez" => ops::livez;
+        ANYBODY GET "/readyz" => ops::readyz;
+        READ GET "/metrics" => ops::metrics;
+        ANYBODY GET "/openapi.json" => ops::openapi;
+        ANYBODY GET "/" => ops::console;
     }
 }
 
@@ -106,6 +116,7 @@ pub fn app(
         .app_data(web::PayloadConfig::new(limit))
         .configure(|config| mount(config, audience))
         .default_service(web::to(|| refuse(ApiError::NoRoute)))
+        .wrap(from_fn(guard))
         .wrap(Compress::default())
         .wrap(from_fn(envelope))
 }

@@ -13,6 +13,7 @@ use crate::domain::{
 use crate::events::{Batch, EventOutcome};
 use crate::pipeline::{Refused, Terms};
 use crate::replay::Capture;
+use crate::security::{KeyRing, Signer};
 
 /// A boxed future that borrows the service.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -98,6 +99,12 @@ pub trait Service: Send + Sync + 'static {
     /// The bundle that answers now. A request takes it once and is answered by it, whatever is served meanwhile.
     fn current(&self) -> Arc<dyn ServedBundle>;
 
+    /// The API keys in force.
+    fn keys(&self) -> &KeyRing;
+
+    /// What proves that an answer was given, where that is configured.
+    fn signer(&self) -> Option<&Signer>;
+
     /// The weights in force.
     fn knobs(&self) -> Knobs;
 
@@ -162,6 +169,10 @@ pub trait Service: Send + Sync + 'static {
 
     /// All metrics in Prometheus' text format.
     fn metrics_text(&self) -> String;
+
+    /// Takes note of a request that needed an API key: its client, a name of the configuration, and what became of it; `None`
+    /// where no known key was shown.
+    fn observe_caller(&self, known: Option<(&str, &'static str)>);
 
     /// Takes note of one answered HTTP request. `route` is the pattern (`/v1/tracks/{id}`) or `unmatched`, never a path.
     fn observe_http(&self, route: &str, status: u16, seconds: f64);

@@ -1,5 +1,6 @@
 //! A walk through an ONNX file's protobuf, for what must be known before ONNX Runtime sees it: whether a tensor's data
-//! lies in another file, which nothing has verified, and which weights its lanes can share.
+//! lies in another file, which nothing has verified, whether it asks for operators from elsewhere, and which weights its lanes
+//! can share.
 
 /// Deepest nesting of graphs that is followed; real models need 3.
 const MAX_DEPTH: u32 = 64;
@@ -32,15 +33,23 @@ impl Message {
     }
 }
 
-/// Refuses a model that expects tensor data outside its own file. `O(bytes)`, no copy.
+/// Domains of the operators that ONNX Runtime brings along.
+const DOMAINS: [&[u8]; 4] = [b"", b"ai.onnx", b"ai.onnx.ml", b"com.microsoft"];
+
+/// Refuses a model that is not all in its own file: tensor data elsewhere, or custom operators. Functions that the file itself
+/// defines are its own. `O(bytes)`, no copy.
 ///
 /// # Errors
-/// The reason: external data, or bytes that are not protobuf.
-pub(super) fn refuse_external_data(model: &[u8]) -> Result<(), String> {
-    walk(model, Message::Model, 0)
+/// The reason, or bytes that are not protobuf.
+pub(super) fn refuse_foreign_parts(model: &[u8]) -> Result<(), String> {
+    let domain =
+        |function| fields(function).filter_map(Result::ok).find_map(|(field, text)| (field == 10).then_some(text));
+    let functions = fields(model).filter_map(Result::ok).filter(|(field, _)| *field == 25);
+    let own: Vec<&[u8]> = functions.filter_map(|(_, function)| domain(function)).collect();
+    walk(model, Message::Model, 0, &own)
 }
 
-fn walk(mut bytes: &[u8], message: Message, depth: u32) -> Result<(), String> {
+fn walk(mut bytes: &[u8], message: Message, depth: u32, own: &[&[u8]]) -> Result<(), String> {
     if depth > MAX_DEPTH {
         return Err(format!("not an ONNX file: nested deeper than {MAX_DEPTH}"));
     }
@@ -52,8 +61,17 @@ fn walk(mut bytes: &[u8], message: Message, depth: u32) -> Result<(), String> {
         if matches!(message, Message::Tensor) && external {
             return Err("keeps tensor data in another file; export it with all data inside".into());
         }
+        if matches!((message, field, wire), (Message::Node, 7, 2))
+            && !DOMAINS.contains(&payload)
+            && !own.contains(&payload)
+        {
+            let domain: String = String::from_utf8_lossy(payload).chars().take(80).collect();
+            return Err(format!(
+                "needs custom operators (domain {domain:?}), and only those of ONNX Runtime itself are run; export it without"
+            ));
+        }
         if let Some(child) = message.child(field).filter(|_| wire == 2) {
-            walk(payload, child, depth + 1)?;
+            walk(payload, child, depth + 1, own)?;
         }
         bytes = rest;
     }
@@ -196,7 +214,9 @@ mod tests {
 
     fn field(number: u8, payload: &[u8]) -> Vec<u8> {
         let (low, high) = (payload.len() as u8 & 0x7f | 0x80, (payload.len() >> 7) as u8);
-        [&[number << 3 | 2, low, high], payload].concat()
+        let tag = u16::from(number) << 3 | 2;
+        let tag = if tag < 128 { vec![tag as u8] } else { vec![tag as u8 | 0x80, (tag >> 7) as u8] };
+        [&tag[..], &[low, high], payload].concat()
     }
 
     #[test]
@@ -216,17 +236,41 @@ mod tests {
             let constant = field(7, &field(1, &field(5, &field(5, &tensor))));
             let in_branch = field(7, &field(1, &field(5, &field(6, &field(5, &tensor)))));
             for model in [initializer, constant, in_branch] {
-                assert!(refuse_external_data(&model).unwrap_err().contains("another file"));
+                assert!(refuse_foreign_parts(&model).unwrap_err().contains("another file"));
             }
         }
-        assert_eq!(refuse_external_data(&field(7, &field(5, &[14 << 3, 0]))), Ok(()));
-        assert_eq!(refuse_external_data(include_bytes!("../../tests/data/models/item_tower.onnx")), Ok(()));
+        assert_eq!(refuse_foreign_parts(&field(7, &field(5, &[14 << 3, 0]))), Ok(()));
+        assert_eq!(refuse_foreign_parts(include_bytes!("../../tests/data/models/item_tower.onnx")), Ok(()));
+    }
+
+    #[test]
+    fn sees_custom_operators_wherever_a_node_can_stand() {
+        let node = |domain: &[u8]| field(1, &[field(4, b"Op"), field(7, domain)].concat());
+        let model = |domain: &[u8]| field(7, &node(domain));
+        let in_branch = |domain: &[u8]| field(7, &field(1, &field(5, &field(6, &node(domain)))));
+        let in_function = |domain: &[u8]| field(25, &[field(10, b"own"), field(7, &node(domain)[3..])].concat());
+        let judge = |place: &dyn Fn(&[u8]) -> Vec<u8>| {
+            let fault = refuse_foreign_parts(&place(b"com.example")).unwrap_err();
+            assert!(fault.contains("custom operators (domain \"com.example\")"), "{fault}");
+            assert!(DOMAINS.iter().all(|domain| refuse_foreign_parts(&place(domain)) == Ok(())));
+        };
+        judge(&model);
+        judge(&in_branch);
+        judge(&in_function);
+        let own = [model(b"own"), in_function(b"")].concat();
+        assert_eq!((refuse_foreign_parts(&own), refuse_foreign_parts(&model(b"own")).is_err()), (Ok(()), true));
+        let shipped: [&[u8]; 3] = [
+            include_bytes!("../../models/demo/ranker.onnx"),
+            include_bytes!("../../models/demo/user_tower.onnx"),
+            include_bytes!("../../models/demo/item_tower.onnx"),
+        ];
+        shipped.into_iter().for_each(|model| assert_eq!(refuse_foreign_parts(model), Ok(())));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = refuse_external_data(&bytes);
+            let _ = refuse_foreign_parts(&bytes);
             let _ = weights(&bytes);
         }
 

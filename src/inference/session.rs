@@ -25,7 +25,7 @@ impl Model {
     /// Checks `bytes` as a model of this kind for a space of `dim` dimensions, by opening a session over them.
     ///
     /// # Errors
-    /// Not an ONNX model, data outside the file, unknown operators, or tensors that differ from the signature; the
+    /// Not an ONNX model, data outside the file, custom or unknown operators, or tensors that differ from the signature; the
     /// message names model, tensor, expected and found.
     pub fn load(
         runtime: &Runtime,
@@ -34,7 +34,7 @@ impl Model {
         bytes: impl Into<Arc<[u8]>>,
     ) -> Result<Self, InferenceError> {
         let bytes = bytes.into();
-        onnx_file::refuse_external_data(&bytes).map_err(|why| refused(kind, why))?;
+        onnx_file::refuse_foreign_parts(&bytes).map_err(|why| refused(kind, why))?;
         let shared = kind != ModelKind::ItemTower;
         let weights = shared.then(|| SharedWeights::of(&bytes)).transpose().map_err(|why| refused(kind, why))?;
         let model = Self { kind, dim, bytes, weights, runtime: runtime.clone() };
@@ -48,7 +48,7 @@ impl Model {
     /// Not a user tower with a fixed dimension.
     pub fn dim_of_user_tower(runtime: &Runtime, bytes: &[u8]) -> Result<usize, InferenceError> {
         let kind = ModelKind::UserTower;
-        onnx_file::refuse_external_data(bytes).map_err(|why| refused(kind, why))?;
+        onnx_file::refuse_foreign_parts(bytes).map_err(|why| refused(kind, why))?;
         let session = runtime.session(bytes, None).map_err(|why| refused(kind, why))?;
         let dims = session.inputs().first().map(|input| input.dtype());
         match dims {

@@ -30,6 +30,9 @@ metrics! {
         clock_corrected: IntCounter = counter("segue_events_clock_corrected_total"),
         /// Events older than state.allowed_lateness_s before their listener's newest.
         late: IntCounter = counter("segue_events_late_total"),
+        /// Ends of plays and impressions that count for their listener alone, because no answer was proven to have proposed them:
+        /// unnamed, forged, expired, not_served. 0 without signals.feedback.secret_file.
+        unproven: IntCounterVec = counters("segue_events_unproven_total", &["reason"]),
         /// Events that went to the dead letters, by where they were met: request, log, stream.
         dead_letters: IntCounterVec = counters("segue_events_dead_letters_total", &["origin"]),
         /// Time from an event until features show it, by where it came from: request, stream.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramVec, IntCounterVec};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec};
 
 use super::define::metrics;
 
@@ -19,6 +19,10 @@ metrics! {
         seconds: HistogramVec = histograms("segue_http_request_duration_seconds", &["route"], &REQUEST_BUCKETS),
         /// Requests refused because of load, by criticality (`sheddable`, `default`, `critical`).
         refused: IntCounterVec = counters("segue_http_overload_refused_total", &["criticality"]),
+        /// Requests with a known API key, by its client and how it went: admitted, forbidden, rate_limited.
+        clients: IntCounterVec = counters("segue_http_client_requests_total", &["client", "outcome"]),
+        /// Requests refused because they showed no API key, or none that is known.
+        unauthorized: IntCounter = counter("segue_http_unauthorized_total"),
     }
 }
 

@@ -404,7 +404,7 @@ impl Pipeline {
             }
         });
         let mut answer = Answer {
-            recommendation_id: new_recommendation_id(),
+            recommendation_id: RecommendationId::generate(context.request.candidates.is_some()),
             rung,
             degraded: run.degraded,
             intent: context.intent.clone(),
@@ -430,9 +430,4 @@ fn exposed(request: &Request, rung: Rung) -> Vec<ArmName> {
 fn list_scores_by_row(list_scores: &mut Vec<f32>, rows: usize) {
     list_scores.clear();
     list_scores.extend((0..rows).map(|row| 1.0 - row as f32 / rows.max(1) as f32));
-}
-
-fn new_recommendation_id() -> RecommendationId {
-    let id = format!("r-{}", ulid::Ulid::generate());
-    RecommendationId::new(id).unwrap_or_else(|_| unreachable!("a ULID is a legal id"))
 }

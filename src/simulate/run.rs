@@ -174,7 +174,10 @@ impl<'a> Run<'a> {
         if let Some(stranger) = crowd.stranger(&bundle.catalogue) {
             return Err(SimulateError::OtherWorld(stranger));
         }
-        let state = Arc::new(StateStore::new(&config.state, &config.signals));
+        // Simulated listeners name no answers; all that they do is true.
+        let mut signals = config.signals.clone();
+        signals.feedback.secret_file = None;
+        let state = Arc::new(StateStore::new(&config.state, &signals));
         let wiring = Wiring::new(config, Arc::clone(bundle), Arc::clone(&state));
         let metrics = Arc::new(Metrics::new().map_err(AppError::Metrics)?);
         let no_traces = TraceStore::new(&TraceConfig { recent_mib: 0, sampled_mib: 0, ..config.trace.clone() });

@@ -9,7 +9,7 @@ use actix_web::dev::ServiceResponse;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
 use segue::app::{Asked, Bundles, Explained, RehearsalError, ReplayChanges, ReplayError, Replayed, SwapReport};
-use segue::config::{Config, ServerConfig};
+use segue::config::{Config, KeyConfig, ServerConfig};
 use segue::domain::{
     Answer, Catalogue, Knobs, PoolCounts, RecommendationId, Request, Retrieved, Rung, ServedTrack, SessionId,
     SessionState, Source, Track, TrackId, TrackIx, UserId,
@@ -20,6 +20,7 @@ use segue::http::{
 };
 use segue::pipeline::{Refused, Terms, Watched};
 use segue::replay::Capture;
+use segue::security::{KeyRing, Signer};
 use segue::stages::why::Why;
 use serde_json::{Value, json};
 
@@ -40,6 +41,9 @@ pub(crate) struct Small {
     pub(crate) down: AtomicBool,
     /// Routes and statuses observed.
     pub(crate) observed: Mutex<Vec<(String, u16)>>,
+    /// Clients and outcomes observed.
+    pub(crate) callers: Mutex<Vec<String>>,
+    keys: KeyRing,
 }
 
 impl Small {
@@ -71,7 +75,16 @@ impl Small {
             overloaded: AtomicBool::new(false),
             down: AtomicBool::new(false),
             observed: Mutex::default(),
+            callers: Mutex::default(),
+            keys: KeyRing::default(),
         })
+    }
+
+    /// That asks for API keys.
+    pub(crate) fn with_keys(keys: &[KeyConfig]) -> Arc<Self> {
+        let service = Self::new();
+        service.keys.replace(keys, std::time::Instant::now());
+        service
     }
 
     fn answer(&self, request: &Request) -> Answer {
@@ -113,6 +126,14 @@ impl Service for Small {
 
     fn current(&self) -> Arc<dyn ServedBundle> {
         self.this.upgrade().unwrap()
+    }
+
+    fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    fn signer(&self) -> Option<&Signer> {
+        None
     }
 
     fn knobs(&self) -> Knobs {
@@ -191,6 +212,11 @@ impl Service for Small {
 
     fn metrics_text(&self) -> String {
         "segue_up 1\n".into()
+    }
+
+    fn observe_caller(&self, known: Option<(&str, &'static str)>) {
+        let text = known.map_or_else(|| "unknown".to_owned(), |(client, outcome)| format!("{client} {outcome}"));
+        self.callers.lock().unwrap().push(text);
     }
 
     fn observe_http(&self, route: &str, status: u16, seconds: f64) {

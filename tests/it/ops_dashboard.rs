@@ -75,6 +75,8 @@ const ROWS: [Row; 11] = [
                 Of(&["segue_lanes_in_flight", "segue_lanes_in_flight_limit", "segue_lanes_newest_first"]),
             ),
             ("Refused under load, by criticality", "reqps", Of(&["segue_http_overload_refused_total"])),
+            ("Requests by client", "reqps", Of(&["segue_http_client_requests_total"])),
+            ("Without a known API key", "reqps", Of(&["segue_http_unauthorized_total"])),
             ("Given up after waiting", "none", Of(&["segue_lanes_given_up"])),
             ("Answers by rung", "reqps", Of(&["segue_answer_rungs_total"])),
             ("What went less than well", "reqps", Of(&["segue_answer_degraded_total"])),
@@ -144,6 +146,7 @@ const ROWS: [Row; 11] = [
                 "ops",
                 Of(&["segue_events_dead_letters_total", "segue_events_dead_letters_dropped_total"]),
             ),
+            ("Count for their listener alone", "ops", Of(&["segue_events_unproven_total"])),
             (
                 "To and from other nodes",
                 "ops",

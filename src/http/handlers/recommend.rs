@@ -6,12 +6,12 @@ use actix_web::{HttpResponse, web};
 
 use super::{now_ms, unknown};
 use crate::app::Asked;
-use crate::domain::{RecommendationId, Request};
+use crate::domain::{Answer, RecommendationId, Request};
 use crate::http::RUNG;
 use crate::http::extract::{Body, Timing};
 use crate::http::openapi::{BodyProblems, Missing, NotAgain, Unavailable};
 use crate::http::problem::ApiError;
-use crate::http::service::ServedBundle;
+use crate::http::service::{ServedBundle, Service};
 use crate::http::state::HttpState;
 use crate::http::wire::{
     ExplainRequest, ExplainResponse, NextTracksRequest, NextTracksResponse, RankRequest, RecordedTrace, ReplayRequest,
@@ -40,7 +40,7 @@ pub(in crate::http) async fn next_tracks(
 ) -> Result<HttpResponse, ApiError> {
     let (bundle, longest) = (state.service().current(), state.service().config().server.max_list_len);
     let request = body.0.validate(bundle.catalogue(), longest, now_ms())?;
-    answer(&*bundle, timing, request).await
+    answer(state.service(), &*bundle, timing, request).await
 }
 
 /// In which order should this listener hear these tracks?
@@ -65,16 +65,39 @@ pub(in crate::http) async fn rank(
 ) -> Result<HttpResponse, ApiError> {
     let (bundle, longest) = (state.service().current(), state.service().config().server.max_list_len);
     let request = body.0.validate(bundle.catalogue(), longest, now_ms())?;
-    answer(&*bundle, timing, request).await
+    answer(state.service(), &*bundle, timing, request).await
 }
 
-async fn answer(bundle: &dyn ServedBundle, timing: Timing, request: Request) -> Result<HttpResponse, ApiError> {
+async fn answer(
+    service: &dyn Service,
+    bundle: &dyn ServedBundle,
+    timing: Timing,
+    request: Request,
+) -> Result<HttpResponse, ApiError> {
     let request = Arc::new(request);
     let answer = bundle.next_tracks(Arc::clone(&request), timing.terms()).await?;
+    let signed = signed(service, bundle, &request, &answer);
     let mut body = NextTracksResponse::new(&answer, bundle.catalogue(), bundle.version(), request.explain);
+    body.recommendation_id = signed.as_ref().unwrap_or(body.recommendation_id);
     body.unknown_ids = request.unknown_ids;
     body.took_ms = timing.took_ms();
     Ok(HttpResponse::Ok().insert_header((RUNG, answer.rung.as_str())).json(&body))
+}
+
+/// The id of an answer with the proof of what it proposed to whom, where events must prove that.
+fn signed(
+    service: &dyn Service,
+    bundle: &dyn ServedBundle,
+    request: &Request,
+    answer: &Answer,
+) -> Option<RecommendationId> {
+    let ids = answer.tracks.iter().map(|served| bundle.catalogue().track(served.track).track_id.as_str());
+    service.signer().map(|signer| signer.sign(&answer.recommendation_id, &request.user_id, ids))
+}
+
+/// The id of an answer in a path, as the server keeps it.
+fn path_id(id: &str) -> Result<RecommendationId, ApiError> {
+    RecommendationId::new(id).map(|id| id.without_proof()).map_err(|error| ApiError::path_id(&error))
 }
 
 /// Why is, or is not, this track in the answer?
@@ -101,7 +124,7 @@ pub(in crate::http) async fn explain(
     let bundle = state.service().current();
     let (track_id, which) = body.0.split()?;
     let (asked, id) = match which {
-        WhichAnswer::Recorded(id) => (Asked::Recorded(id.clone()), id.to_string()),
+        WhichAnswer::Recorded(id) => (Asked::Recorded(id.without_proof()), id.to_string()),
         WhichAnswer::Now(request) => {
             let longest = state.service().config().server.max_list_len;
             (Asked::Now(Arc::new(request.validate(bundle.catalogue(), longest, now_ms())?)), String::new())
@@ -134,7 +157,7 @@ pub(in crate::http) async fn replay(
     timing: Timing,
     body: Body<ReplayRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let id = RecommendationId::new(id.as_str()).map_err(|error| ApiError::path_id(&error))?;
+    let id = path_id(&id)?;
     let changes = body.0.validate()?;
     let bundle = state.service().current();
     let replayed = bundle.replay(&id, changes, timing.terms()).await;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{SignalConfig, StateConfig};
+use crate::config::{FeedbackConfig, SignalConfig, StateConfig};
 use crate::domain::{ArtistIx, EventType, ItemVectors, Knobs, Request, Retrieved, TrackIx, UserId, bare_track};
 use crate::features::testing::event;
 use crate::stages::testing::ranking;
@@ -20,6 +20,8 @@ impl World {
         // Tracks turn warm by being shown alone.
         let mut signals = SignalConfig::default();
         signals.completion.warm_width = 0.0;
+        // One listener plays everything.
+        signals.feedback = FeedbackConfig::off();
         let state = StateStore::new(&StateConfig::default(), &signals);
         let rules = ExploreRules {
             positions: positions.to_vec(),

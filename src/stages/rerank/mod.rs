@@ -6,6 +6,8 @@ mod beam;
 mod diversity;
 mod dpp;
 mod explore;
+#[cfg(test)]
+mod fake_plays_tests;
 mod flow;
 mod greedy;
 mod likeness;
