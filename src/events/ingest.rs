@@ -61,8 +61,7 @@ impl Ingest {
         Self { live, besides, log, config, in_flight, order, written, notes, signer: None }
     }
 
-    /// From now on an event keeps its `recommendation_id`, without the proof, only if that is proven; so what the log holds is, and
-    /// the state, which knows no secret, can go by it in a replay too.
+    /// From now on an event keeps its `recommendation_id`, without the proof, only if that is proven.
     pub fn proven_by(self, signer: Option<Signer>) -> Self {
         Self { signer, ..self }
     }
@@ -347,7 +346,7 @@ impl Ingest {
         if live.state.first_time(&event.user_id, &event.event_id) { Ok(event) } else { Err(EventOutcome::Duplicate) }
     }
 
-    /// Takes an event's `recommendation_id` for what it proves.
+    /// Leaves an event the id of its answer only if that is proven; so the state, without a secret, can go by it in a replay.
     fn prove(&self, mut event: Event) -> Event {
         let Some(signer) = &self.signer else { return event };
         let track = event.track_id.as_ref().map_or("", TrackId::as_str);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::config::FeedbackConfig;
 use crate::domain::EventType;
 use crate::features::testing::{catalogue, event, random_events, vectors};
 use crate::features::user_columns;
@@ -327,8 +328,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn equals_maps_that_keep_everything(steps in wandering()) {
-        let (store, catalogue, vectors) = (store(StateConfig::default()), catalogue(), vectors(12));
-        let config = SignalConfig::default();
+        // What counts for others has a twin of its own (`feedback`).
+        let config = SignalConfig { feedback: FeedbackConfig::off(), ..SignalConfig::default() };
+        let (store, catalogue, vectors) = (StateStore::new(&StateConfig::default(), &config), catalogue(), vectors(12));
         let rules = Reducer { catalogue: &catalogue, vectors: Some(&vectors), config: &config };
         let (mut sessions, mut profiles) = (HashMap::<SessionId, Plain>::new(), HashMap::<UserId, UserProfile>::new());
         for (event, served) in &steps {

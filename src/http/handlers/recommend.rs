@@ -175,7 +175,7 @@ pub(in crate::http) async fn trace(
     state: web::Data<HttpState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let id = RecommendationId::new(id.as_str()).map_err(|error| ApiError::path_id(&error))?;
+    let id = path_id(&id)?;
     let bundle = state.service().current();
     let traced = bundle.trace(id.as_str()).ok_or_else(|| unknown("kept recommendation", id.as_str()))?;
     Ok(HttpResponse::Ok().json(RecordedTrace::new(&traced, bundle.catalogue())))
