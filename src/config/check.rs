@@ -147,33 +147,15 @@ pub(super) fn across_keys(config: &Config, given: &BTreeMap<String, Setting>) ->
     early_skips(config, given)
         .or_else(|| exposure(config, given))
         .or_else(|| queries(config, given))
-        .or_else(|| rules(config, given))
-        .or_else(|| experiments(config, given))
-        .or_else(|| intents(config, given))
-        .or_else(|| keys(config, given))
+        .or_else(|| listed("rules", &super::rules::faults(&config.rules), given))
+        .or_else(|| listed("experiments", &super::experiments::faults(&config.experiments), given))
+        .or_else(|| listed("intents", &super::intents::faults(&config.intents), given))
+        .or_else(|| listed("keys", &super::keys::faults(&config.keys), given))
 }
 
-fn intents(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
-    let faults = super::intents::faults(&config.intents);
-    let set_by = given.get("intents").filter(|_| !faults.is_empty())?;
-    Some(set_by.fault(Problem::Refused(faults.join("; "))))
-}
-
-fn keys(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
-    let faults = super::keys::faults(&config.keys);
-    let set_by = given.get("keys").filter(|_| !faults.is_empty())?;
-    Some(set_by.fault(Problem::Refused(faults.join("; "))))
-}
-
-fn experiments(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
-    let faults = super::experiments::faults(&config.experiments);
-    let set_by = given.get("experiments").filter(|_| !faults.is_empty())?;
-    Some(set_by.fault(Problem::Refused(faults.join("; "))))
-}
-
-fn rules(config: &Config, given: &BTreeMap<String, Setting>) -> Option<Fault> {
-    let faults = super::rules::faults(&config.rules);
-    let set_by = given.get("rules").filter(|_| !faults.is_empty())?;
+/// What is wrong with a list of tables.
+fn listed(key: &str, faults: &[String], given: &BTreeMap<String, Setting>) -> Option<Fault> {
+    let set_by = given.get(key).filter(|_| !faults.is_empty())?;
     Some(set_by.fault(Problem::Refused(faults.join("; "))))
 }
 
